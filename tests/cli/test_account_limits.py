@@ -94,7 +94,7 @@ def test_accounts_are_listed_with_their_limits_and_cost(contentq: Run, queue: Qu
     assert [row["id"] for row in contentq("accounts", "list", "--search", "GRACE", "--json").json] == [grace]
     assert [row["id"] for row in contentq("accounts", "list", "--after", str(ada), "--json").json] == [grace]
     page = contentq("accounts", "list", "--limit", "1")
-    assert page.err == f"further ones: add --after {ada}\n"
+    assert page.err == f"for more accounts, add: --after {ada}\n"
     assert "Ada & Co" in page.out
     assert "Grace" not in page.out
 

@@ -39,9 +39,9 @@ def test_budget_of_an_account_for_a_month_is_that_of_contentq_accounts(contentq:
     assert queue.value("SELECT monthly_budget FROM accounts") == Decimal("12.50")
     assert "monthly_budget 12.50" in contentq("accounts", "set", "Ada").out
 
-    assert contentq("budgets", "unset", "--account", "Ada").out == "account 1: no budget any more a month\n"
-    assert contentq("budgets", "unset", "--account", "Ada").out == "account 1: there was no budget a month\n"
-    assert contentq("budgets", "list").out == "there are no budgets\n"
+    assert contentq("budgets", "unset", "--account", "Ada").out == "account 1: budget removed for the month\n"
+    assert contentq("budgets", "unset", "--account", "Ada").out == "account 1: no budget was set for the month\n"
+    assert contentq("budgets", "list").out == "no budgets\n"
 
 
 def test_budget_of_an_account_and_a_category(contentq: Run, queue: Queue) -> None:
@@ -54,15 +54,15 @@ def test_budget_of_an_account_and_a_category(contentq: Run, queue: Queue) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["set", "5"], 2, "name --account ACCOUNT, --category NAME or both; or --all"),
-        (["set", "5", "--all", "--category", "blog"], 2, "name --account ACCOUNT"),
-        (["unset"], 2, "name --account ACCOUNT"),
+        (["set", "5"], 2, "give --account ACCOUNT, --category NAME or both; or give --all alone"),
+        (["set", "5", "--all", "--category", "blog"], 2, "give --account ACCOUNT"),
+        (["unset"], 2, "give --account ACCOUNT"),
         (["set", "none", "--all"], 2, "contentq budgets unset"),
         (["set", "-5", "--all"], 2, "No such option"),
         (["set", "much", "--all"], 2, "'much' is neither a number from 0"),
         (["set", "5", "--all", "--period", "week"], 2, "'week' is not one of 'day', 'month'"),
-        (["set", "5", "--category", ""], 2, "--category takes 1 to 200 characters"),
-        (["set", "5", "--category", "c" * 201], 2, "--category takes 1 to 200 characters"),
+        (["set", "5", "--category", ""], 2, "--category must have 1 to 200 characters"),
+        (["set", "5", "--category", "c" * 201], 2, "--category must have 1 to 200 characters"),
         (["set", "5", "--account", "nobody"], 1, "there is no account named 'nobody'"),
         (["set", "5", "--account", "4711"], 1, "there is no account 4711"),
     ],
@@ -72,4 +72,4 @@ def test_what_is_no_budget_is_refused(contentq: Run, arguments: list[str], code:
 
     assert ran.code == code
     assert said in ran.err
-    assert contentq("budgets", "list").out == "there are no budgets\n"
+    assert contentq("budgets", "list").out == "no budgets\n"

@@ -88,7 +88,7 @@ def test_start_says_what_runs_and_where_its_data_are(db: Db, home: Path, started
     version = embedded.DEFAULT_VERSION
     where = f"(pid {pid}); its data is in {home}/postgresql\n"
     assert started == Outcome(0, f"PostgreSQL {version} is running {where}", "")
-    assert again == Outcome(0, f"PostgreSQL {version} is running already {where}", "")
+    assert again == Outcome(0, f"PostgreSQL {version} is already running {where}", "")
 
 
 def test_start_with_another_version_than_that_of_the_data_is_refused(db: Db) -> None:
@@ -190,6 +190,6 @@ def test_stop_ends_the_server_and_keeps_its_data(db_without_server: Db, new_home
     assert db_without_server("start").code == 0
 
     assert db_without_server("stop") == Outcome(0, "stopped\n", "")
-    assert db_without_server("stop") == Outcome(0, "it was not running\n", "")
+    assert db_without_server("stop") == Outcome(0, "the server was not running\n", "")
     assert db_without_server("status").code == 1
     assert (new_home / "postgresql" / "PG_VERSION").is_file()

@@ -71,7 +71,7 @@ def test_exit_code_is_by_the_worst(
     assert outcome.code == code
     assert json.loads(outcome.out)["worst"] == worst
     assert contentq("doctor").code == code
-    assert (contentq("doctor").out == "nothing is wrong\n") == (worst is None)
+    assert (contentq("doctor").out == "no problems found\n") == (worst is None)
 
 
 def test_patience_reaches_the_sessions(contentq: Run, queue: Queue) -> None:

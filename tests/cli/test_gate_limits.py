@@ -51,7 +51,7 @@ def test_what_was_set_is_taken_away(contentq: Run, queue: Queue) -> None:
 
 @pytest.mark.usefixtures("queue")
 def test_without_gates_it_says_so(contentq: Run) -> None:
-    assert contentq("gates", "list").out.startswith("there are no gates")
+    assert contentq("gates", "list").out.startswith("no gates")
 
 
 @pytest.mark.usefixtures("queue")

@@ -40,14 +40,14 @@ def test_what_is_paused_is_not_claimed_until_it_is_resumed(
     ("subject", "paused", "resumed"),
     [
         (SUBJECTS[0], "gate api.example is closed", "gate api.example is open again"),
-        (SUBJECTS[1], "account 1 is paused", "account 1 goes on"),
-        (SUBJECTS[2], "claiming is paused", "claiming goes on"),
+        (SUBJECTS[1], "account 1 is paused", "account 1 is resumed"),
+        (SUBJECTS[2], "claiming is paused", "claiming is resumed"),
     ],
 )
 def test_pause_says_until_when_and_how_to_end_it(
     contentq: Run, subject: list[str], paused: str, resumed: str
 ) -> None:
-    assert contentq("pause", *subject).out == f"{paused}; to end that: contentq resume {' '.join(subject)}\n"
+    assert contentq("pause", *subject).out == f"{paused}; resume with: contentq resume {' '.join(subject)}\n"
     assert contentq("resume", *subject).out == f"{resumed}\n"
     assert re.fullmatch(f"{paused} until {TIME}\n", contentq("pause", *subject, "--for", "1h30m").out)
 
@@ -108,12 +108,12 @@ def test_gate_that_no_live_worker_has_is_closed_with_a_note(
 
     paused = contentq("pause", "--gate", "api.example")
 
-    there_are = "; there are: api.example:8000, other.example" if others else ", nor any other"
-    assert (paused.code, paused.err) == (0, f"no live worker has this gate{there_are}\n")
-    assert paused.out == "gate api.example is closed; to end that: contentq resume --gate api.example\n"
+    there_are = "; gates of live workers: api.example:8000, other.example"
+    said = f"no live worker has this gate{there_are if others else ', and none has another gate'}"
+    assert (paused.code, paused.err) == (0, f"{said}\n")
+    assert paused.out == "gate api.example is closed; resume with: contentq resume --gate api.example\n"
     shown = contentq("pause", "--gate", "api.example", "--json").json
-    assert shown["note"] == f"no live worker has this gate{there_are}"
-    assert contentq("pause", "--all").err == ""
+    assert shown["note"] == said
 
 
 def test_reason_is_noted_with_the_gate(contentq: Run, queue: Queue) -> None:
@@ -131,7 +131,7 @@ def test_gate_that_is_closed_for_longer_stays_so_and_that_is_said(contentq: Run,
 
     outcome = contentq("pause", "--gate", "api.example", "--for", "1m", "--reason", "Short")
 
-    assert outcome.out == "gate api.example is closed; to end that: contentq resume --gate api.example\n"
+    assert outcome.out == "gate api.example is closed; resume with: contentq resume --gate api.example\n"
     assert queue.values("SELECT reason FROM contentq.gates") == ["The bill is not paid"]
 
 
@@ -150,13 +150,15 @@ def test_resume_tells_what_still_stands_in_the_way(contentq: Run, queue: Queue) 
     queue.run("UPDATE accounts SET monthly_budget = 0")
 
     account = contentq("resume", "--account", "1").out.splitlines()
-    assert account[0] == "account 1 goes on"
-    assert re.fullmatch(f"its budget is used up: none of its tasks is claimed before {TIME}", account[1])
+    assert account[0] == "account 1 is resumed"
+    assert re.fullmatch(f"its budget is used up: its tasks are not claimed before {TIME}", account[1])
     queue.run("UPDATE accounts SET monthly_budget = NULL")
     assert contentq("resume", "--account", "1").out.splitlines()[1:] == [
-        "all workers are still paused: contentq resume --all"
+        "all workers are still paused; resume them with: contentq resume --all"
     ]
-    assert contentq("resume", "--all").out.splitlines()[1:] == ["still closed: api.example"]
+    assert contentq("resume", "--all").out.splitlines()[1:] == [
+        "still closed: api.example; open each with: contentq resume --gate KEY"
+    ]
     assert contentq("resume", "--gate", "api.example").out == "gate api.example is open again\n"
 
 
@@ -175,14 +177,14 @@ def test_not_exactly_one_subject_is_wrong_usage(contentq: Run, command: str, arg
     outcome = contentq(command, *arguments)
 
     assert outcome.code == 2
-    assert "name one of --gate KEY, --account ACCOUNT and --all" in outcome.err
+    assert "give exactly one of --gate KEY, --account ACCOUNT and --all" in outcome.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--gate", ""], "--gate needs the key of a gate"),
-        (["--account", "1", "--reason", "x"], "--reason goes with --gate or --all"),
+        (["--gate", ""], "--gate is empty: give the key of a gate"),
+        (["--account", "1", "--reason", "x"], "--reason needs --gate or --all"),
         (["--all", "--for", "soon"], "'soon' is not a duration"),
     ],
 )

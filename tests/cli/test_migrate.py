@@ -135,7 +135,7 @@ def test_going_back_is_asked_about_on_a_terminal(dsn: str, answer: str, code: in
     exit_code, shown = on_terminal("migrate", "--to", "base", typed=f"{answer}\n", DATABASE_URL=dsn)
 
     assert exit_code == code, shown
-    assert f"Going back from {HEAD} to base drops {EVERYTHING}. Go on?" in shown
+    assert f"Going back from {HEAD} to base drops {EVERYTHING}. Continue?" in shown
     with connect(dsn, plain=True) as connection:
         assert current_revision(connection) == after
 
@@ -145,7 +145,8 @@ def test_going_back_without_a_terminal_needs_yes(program: Run, dsn: str) -> None
 
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == (
-        f"Error: going back from {HEAD} to base drops {EVERYTHING}; nothing was changed; repeat with --yes\n"
+        f"Error: going back from {HEAD} to base drops {EVERYTHING}; nothing was changed; "
+        "to go back, repeat with --yes\n"
     )
     with connect(dsn, plain=True) as connection:
         assert current_revision(connection) == HEAD
@@ -162,7 +163,7 @@ def test_tables_of_a_host_are_not_said_to_be_dropped(
     assert outcome.code == 1
     assert (
         "drops the tables contents and content_generation_tasks with all their rows; what contentq added to "
-        "accounts, whose rows stay; usage, gates and settings; nothing was changed; repeat with --yes"
+        "accounts (their rows stay); usage, gates and settings; nothing was changed; to go back, repeat with --yes"
     ) in outcome.err
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.support.queue import Queue
 
-RETRY_RULE = "only failed and timeout tasks are put back, and completed ones whose content was rejected"
+RETRY_RULE = "only failed and timed-out tasks, and completed tasks with rejected content, can be requeued"
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_cancel_ends_what_waits_and_stops_what_runs(contentq: Run, queue: Queue,
     [
         ("requeue", "failed", "processing", RETRY_RULE),
         ("requeue", "failed", "completed", RETRY_RULE),
-        ("cancel", "pending", "completed", "only pending and processing tasks are cancelled"),
-        ("cancel", "pending", "timeout", "only pending and processing tasks are cancelled"),
+        ("cancel", "pending", "completed", "only pending and processing tasks can be cancelled"),
+        ("cancel", "pending", "timeout", "only pending and processing tasks can be cancelled"),
     ],
 )
 def test_what_is_refused_is_told_and_the_others_are_done(
@@ -79,7 +79,7 @@ def test_what_is_refused_is_told_and_the_others_are_done(
     assert outcome.code == 1
     assert outcome.out.startswith(f"{good} is ")
     assert (
-        outcome.err == "Error: no-such: there is no such task; find it with: contentq list\n"
+        outcome.err == "Error: no-such: no such task; find it with: contentq list\n"
         f"Error: {refused}: it is {refused}; {rule}\n"
     )
     assert queue.status(tasks[good]) != good
@@ -98,7 +98,7 @@ def test_json_has_what_became_of_each(contentq: Run, command: str, good: str, af
 def test_id_in_place_of_a_task_id_is_recognised(contentq: Run, queue: Queue, command: str) -> None:
     id_ = queue.add(task_id="post-7")
 
-    said = f"Error: {id_}: there is no such task, but {id_} is an id; its task_id is post-7\n"
+    said = f"Error: {id_}: no such task, but {id_} is an id; its task_id is post-7\n"
     assert contentq(command, str(id_)).err == said
 
 
@@ -106,7 +106,7 @@ def test_json_has_what_was_refused_and_the_exit_code_tells(contentq: Run) -> Non
     outcome = contentq("cancel", "no-such", "--json")
 
     assert (outcome.code, outcome.err) == (1, "")
-    assert '"error": "there is no such task; find it with: contentq list"' in outcome.out
+    assert '"error": "no such task; find it with: contentq list"' in outcome.out
 
 
 def test_sweep_ends_overdue_tasks_and_takes_back_those_of_silent_workers(contentq: Run, queue: Queue) -> None:

@@ -33,7 +33,7 @@ def test_without_the_package_it_is_said_how_to_install_it(
 
 def test_it_wants_to_know_of_what(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["prices"]) == click.UsageError.exit_code
-    assert "name --provider NAME, --models MODEL,... or both" in capsys.readouterr().err
+    assert "no prices selected: give --provider NAME, --models MODEL,... or both" in capsys.readouterr().err
 
 
 class TestWithThePackage:

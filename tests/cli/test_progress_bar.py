@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from contentq.cli.progress_bar import go_through
+from contentq.cli.progress_bar import run_steps
 
 
 def test_interruption_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,7 +15,7 @@ def test_interruption_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        go_through("cancel", lambda: 5, steps(), lambda number: f"{number} tasks cancelled")
+        run_steps("cancel", lambda: 5, steps(), lambda number: f"{number} tasks cancelled")
 
     assert capsys.readouterr().err == "3 tasks cancelled, so far\n"
 
@@ -26,6 +26,6 @@ def test_interruption_before_the_first_step_says_nothing(capsys: pytest.CaptureF
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        go_through("cancel", lambda: 5, steps(), str)
+        run_steps("cancel", lambda: 5, steps(), str)
 
     assert capsys.readouterr().err == ""

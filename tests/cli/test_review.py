@@ -64,7 +64,7 @@ def test_list_selects_and_pages(contentq: Run, queue: Queue) -> None:
     rest = contentq("review", "list", "--after", str(ids[1]), "--json").json
     blog = contentq("review", "list", "--category", "blog", "--batch", "monday", "--account", "Ada", "--json").json
 
-    assert page.err == f"more: add --after {ids[1]}\n"
+    assert page.err == f"for more content, add: --after {ids[1]}\n"
     assert [row["content_id"] for row in rest] == ids[2:]
     assert [row["content_id"] for row in blog] == ids[1:]
     assert contentq("review", "list", "--until", "1h").out == "nothing waits for a review\n"
@@ -90,7 +90,7 @@ def test_difference_is_shown_word_by_word_and_without_what_is_far_away(contentq:
 
     _, _, difference = shown.partition("note_before     Praise it\n\n")
     assert difference == "…\n\nTea is a {+fine +}drink. It is hot.\n\n…\n"
-    assert contentq("review", "show", str(first), "--diff").out.endswith(f"it is the first version\n\n{FIRST}\n")
+    assert contentq("review", "show", str(first), "--diff").out.endswith(f"this is the first version\n\n{FIRST}\n")
 
 
 def test_version_that_is_the_same_is_said_to_be(contentq: Run, queue: Queue) -> None:
@@ -99,7 +99,7 @@ def test_version_that_is_the_same_is_said_to_be(contentq: Run, queue: Queue) -> 
 
     shown = contentq("review", "show", str(second), "--diff").out
 
-    assert shown.endswith(f"\nit is the same as content {first}\n")
+    assert shown.endswith(f"\nthis version is the same as content {first}\n")
 
 
 def test_difference_on_a_terminal_keeps_its_marks(dsn: str, queue: Queue) -> None:
@@ -112,7 +112,10 @@ def test_difference_on_a_terminal_keeps_its_marks(dsn: str, queue: Queue) -> Non
 
 
 def test_content_that_does_not_exist_is_an_error(contentq: Run) -> None:
-    assert contentq("review", "show", "99").error == "there is no content 99; find it with: contentq review list"
+    assert (
+        contentq("review", "show", "99").error
+        == "there is no content 99; find contents with: contentq review list"
+    )
     outcome = contentq("review", "approve", "99")
     assert (outcome.code, outcome.err) == (1, "Error: there is no content 99\n")
 

@@ -81,8 +81,8 @@ def test_tasks_are_deleted_by_name_and_by_selection(contentq: Run, queue: Queue)
 
     assert (outcome.code, outcome.out) == (1, "done is deleted\n")
     assert outcome.err == (
-        "Error: runs: it is processing; cancel it first, and delete it when it has ended\n"
-        "Error: no-such: there is no such task; find it with: contentq list\n"
+        "Error: runs: it is processing; cancel it first, then delete it when it has ended\n"
+        "Error: no-such: no such task; find it with: contentq list\n"
     )
     assert contentq("delete", "--account", "Grace").out == "2 tasks are deleted\n"
     assert contentq("delete", "--status", "timeout").out == "1 task is deleted\n"
@@ -134,11 +134,11 @@ def test_dry_run_of_nothing_is_one_line(contentq: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ([], "say which tasks: TASK_ID..., options that select them, or --all"),
-        (["--dry-run"], "say which tasks"),
-        (["task-1", "--status", "failed"], "name tasks, or select them with options, but not both"),
-        (["task-1", "--dry-run"], "name tasks, or select them with options, but not both"),
-        (["--all", "--batch", "x"], "--all excludes the options that select tasks"),
+        ([], "no tasks given: name task ids, or select tasks with options such as --status, --batch or --all"),
+        (["--dry-run"], "no tasks given"),
+        (["task-1", "--status", "failed"], "give either task ids or options that select tasks, not both"),
+        (["task-1", "--dry-run"], "give either task ids or options that select tasks, not both"),
+        (["--all", "--batch", "x"], "--all cannot be combined with options that select tasks"),
         (["--batch", ""], "the value is empty"),
         (["--since", "yesterday"], "neither a time nor a duration"),
         (["--until", "2030-02-31"], "neither a time nor a duration"),
@@ -170,7 +170,7 @@ def test_more_tasks_than_go_into_a_step_are_changed(contentq: Run, queue: Queue)
     )
 
     assert contentq("cancel", "--batch", "all").out == (
-        "2001 tasks are cancelled, or being stopped by their workers\n"
+        "2001 tasks are cancelled or being stopped by their workers\n"
     )
     assert contentq("requeue", "--batch", "all").out == "2001 tasks are pending again\n"
     assert contentq("delete", "--batch", "all").out == "2001 tasks are deleted\n"
@@ -183,9 +183,10 @@ def test_locked_tasks_are_left_and_told(contentq: Run, queue: Queue) -> None:
         queue.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", locked)
         outcome = contentq("cancel", "--batch", "all")
 
-    assert (outcome.code, outcome.out) == (1, "1 task is cancelled, or being stopped by its worker\n")
+    assert (outcome.code, outcome.out) == (1, "1 task is cancelled or being stopped by its worker\n")
     assert outcome.err == (
-        "Error: 1 task locked by another session and left as before; run this again when it has ended\n"
+        "Error: 1 task locked by another session and not changed; "
+        "run the command again when that session has ended\n"
     )
     assert queue.status(locked) == "pending"
 
@@ -213,7 +214,7 @@ def test_errors_are_shown_by_kind(contentq: Run) -> None:
     assert {row["error"]: row["example"] for row in found}["It broke"] == "broke"
     assert len(contentq("errors", "--json", "--since", "1h").json) == 3
     assert contentq("errors", "--since", "2999-01-01").out == "no errors\n"
-    assert contentq("errors", "--limit", "1").err == "there are more: add --limit\n"
+    assert contentq("errors", "--limit", "1").err == "more kinds exist: raise --limit\n"
 
 
 def test_old_failed_tasks_are_cleaned_up_on_demand(contentq: Run, queue: Queue) -> None:

@@ -16,7 +16,7 @@ STATUSES = ["pending", "processing", "completed", "failed", "timeout"]
 
 HEADINGS = {
     "gate_status": "closed gates",
-    "paused_accounts": "accounts that wait",
+    "paused_accounts": "accounts on hold",
     "usage_by_account": "this month by account",
     "usage_by_model": "this month by model",
 }
@@ -139,11 +139,11 @@ def test_gates_pauses_and_usage_are_shown_when_there_are_any(contentq: Run) -> N
     blocks = [block.splitlines() for block in contentq("stats").out.split("\n\n")]
 
     by_heading = {block[0]: [line.split() for line in block[1:]] for block in blocks}
-    assert [*by_heading][1:3] == ["closed gates", "accounts that wait"]
+    assert [*by_heading][1:3] == ["closed gates", "accounts on hold"]
     assert [*by_heading][-2:] == ["this month by account", "this month by model"]
     (gate,) = by_heading["closed gates"][1:]
     assert gate[:4] == ["g" * 80, "infinity", "1", "429"]
-    assert [row[1:4] for row in by_heading["accounts that wait"][1:]] == [
+    assert [row[1:4] for row in by_heading["accounts on hold"][1:]] == [
         ["x" * 27 + "...", "paused", "infinity"],
         ["Ada", "budget", "used"],
     ]

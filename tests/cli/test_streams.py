@@ -71,7 +71,7 @@ def test_submit_with_closed_output_inserts_nothing(in_shell: InShell, queue: Que
     outcome = in_shell(f"contentq submit --account {account} --topic Tea >&-")
 
     assert outcome.code == 1
-    assert outcome.error == "standard output is closed, and would have to take the answer: nothing was inserted"
+    assert outcome.error == "standard output is closed and cannot show the result: nothing was inserted"
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
 
 

@@ -173,7 +173,7 @@ def test_task_ids_that_exist_are_left_out_and_told(
     outcome = contentq("submit", file, "--account", account)
 
     assert (outcome.code, unnamed(outcome.out)) == (0, "2 tasks submitted\n")
-    assert outcome.err == "2 left out, as their task_id exists already:\n  line 4: old\n  line 6: new\n"
+    assert outcome.err == "2 skipped, because their task_id already exists:\n  line 4: old\n  line 6: new\n"
     assert _topics(queue) == ["as it was", "A\n", "C"]
 
 
@@ -188,7 +188,7 @@ def test_duplicates_in_another_batch_are_found_and_not_all_are_told(
 
     assert unnamed(outcome.out) == "5000 tasks submitted\n"
     first, *told, last = outcome.err.splitlines()
-    assert first == "12 left out, as their task_id exists already:"
+    assert first == "12 skipped, because their task_id already exists:"
     assert told == [f"  line {BATCH + 2 + number}: post-{number}" for number in range(10)]
     assert last == "  and 2 more"
 

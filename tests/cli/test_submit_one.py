@@ -119,7 +119,7 @@ def test_empty_task_is_wrong_usage(contentq: Run, queue: Queue, account: str, ot
     outcome = contentq("submit", "--account", account, *others)
 
     assert outcome.code == 2
-    assert "say what the task is about, for instance with --topic, or name a FILE of tasks" in outcome.err
+    assert "no task given: describe one, for example with --topic, or name a FILE of tasks" in outcome.err
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
 
 
@@ -134,7 +134,7 @@ def test_task_id_that_exists_is_left_as_it_is(contentq: Run, queue: Queue, accou
     outcome = contentq("submit", "--account", account, "--task-id", "post-7", "--topic", "second")
 
     assert outcome.code == 1
-    assert outcome.error == "there is a task post-7 already; it was left as it is"
+    assert outcome.error == "task post-7 already exists; it was not changed"
     assert _only_task(queue)["topic"] == "first"
 
 

@@ -81,7 +81,7 @@ def test_list_goes_on_where_it_has_ended(contentq: Run, queue: Queue) -> None:
         [str(ids[4]), "post-4"],
         [str(ids[3]), "post-3"],
     ]
-    assert first.err == f"older ones: add --before {ids[3]}\n"
+    assert first.err == f"for older tasks, add: --before {ids[3]}\n"
     assert [line.split()[1] for line in second.out.splitlines()[1:]] == ["post-2", "post-1", "post-0"]
     assert _listed(contentq, "--before", str(ids[0])) == []
 
@@ -220,7 +220,7 @@ def test_title_that_the_body_begins_with_is_not_shown_twice(contentq: Run, queue
 def test_task_without_content_says_so(contentq: Run, queue: Queue) -> None:
     queue.add(task_id="post-7")
 
-    assert contentq("show", "post-7", "--content").out.endswith("\nit has no content\n")
+    assert contentq("show", "post-7", "--content").out.endswith("\nthe task has no content\n")
     assert contentq("show", "post-7", "--content", "--json").json["content"] is None
 
 

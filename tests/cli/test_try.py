@@ -120,13 +120,13 @@ def test_json_holds_everything(attempt: Run) -> None:
         ("permanent", [], "failed: no such subject"),
         ("temporary", [], "retried after a random backoff (retry 1 of 3): busy"),
         ("temporary", ["--attempt", "3"], "retried after a random backoff (retry 3 of 3): busy"),
-        ("temporary", ["--attempt", "4"], "failed, as no retry is left: busy"),
-        ("temporary", ["--max-retries", "0"], "failed, as no retry is left: busy"),
+        ("temporary", ["--attempt", "4"], "failed, because no retry is left: busy"),
+        ("temporary", ["--max-retries", "0"], "failed, because no retry is left: busy"),
         ("later", [], "retried after 90 s (retry 1 of 3): busy"),
         ("provider", [], "retried after a random backoff (retry 1 of 3): 503"),
         ("limited", [], "snoozed for 20 s: 429"),
         ("limited", ["--max-retries", "0"], "snoozed for 20 s: 429"),
-        ("last", [], "failed, as no revision is left: too short"),
+        ("last", [], "failed, because no revision is left: too short"),
         ("snoozed", ["--max-retries", "0"], "snoozed for 7200 s: its source is not ready"),
     ],
 )
@@ -163,12 +163,12 @@ def test_state_is_given_and_what_would_be_kept_is_shown(attempt: Run) -> None:
     shown = attempt("keeps", "--state", '{"page": 2}')
 
     assert without_time(shown.err) == (
-        'The task would be snoozed for 60 s: next page\nThe next attempt would find {"page": 3}'
+        'The task would be snoozed for 60 s: next page\nThe next attempt would get the state {"page": 3}'
     )
     assert json.loads(attempt("keeps", "--json").out)["state"] == {"page": 1}
     refused = attempt("keeps", "--state", "[1]")
     assert refused.code == 2
-    assert "it must be a JSON object" in refused.err
+    assert "not a JSON object" in refused.err
 
 
 def test_each_check_is_shown(attempt: Run) -> None:

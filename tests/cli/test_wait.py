@@ -56,7 +56,7 @@ def test_tasks_or_a_batch_must_be_named(contentq: Run, arguments: list[str]) -> 
     outcome = contentq("wait", *arguments)
 
     assert outcome.code == 2
-    assert "name tasks, or a batch with --batch" in outcome.err
+    assert "give either task ids or --batch NAME" in outcome.err
 
 
 @pytest.mark.usefixtures("queue")
@@ -116,7 +116,10 @@ def test_batches_are_shown_latest_first(contentq: Run, queue: Queue) -> None:
     assert second[:7] == ["spring", "4", "75", "%", "1", "1", "0.500000"]
     assert [row["batch"] for row in contentq("batches", "--limit", "1", "--json").json] == ["summer"]
     assert [row["tasks"] for row in contentq("batches", "spring", "--json").json] == [4]
-    assert contentq("batches", "spring", "winter").error == "there is no batch winter"
+    assert (
+        contentq("batches", "spring", "winter").error
+        == "no such batch: winter; list batches with: contentq batches"
+    )
 
 
 @pytest.mark.usefixtures("queue")

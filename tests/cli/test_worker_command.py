@@ -212,8 +212,8 @@ def test_worker_registers_the_categories_that_it_claims(
     ("options", "message"),
     [
         (["--handler", "template"], "give --handler or --handlers, not both"),
-        (["--templates", "x"], "--templates belongs into the file of --handlers, as the key templates"),
-        (["--env", "X"], "--env belongs into the file of --handlers, as the key env"),
+        (["--templates", "x"], "--templates goes into the file of --handlers, as the key templates"),
+        (["--env", "X"], "--env goes into the file of --handlers, as the key env"),
         (
             ["--category", "b"],
             "the handlers 'handlers.toml': there is none for the category 'b'; there are: a",
@@ -429,8 +429,8 @@ def test_setting_that_makes_no_sense_is_wrong_usage(contentq: Run, options: list
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--gate", ""], "--gate needs the key of a provider; the gate * is every worker's anyhow"),
-        (["--gate", "*"], "--gate needs the key of a provider; the gate * is every worker's anyhow"),
+        (["--gate", ""], "--gate needs the key of a gate, such as the host of a provider; every worker has *"),
+        (["--gate", "*"], "--gate needs the key of a gate, such as the host of a provider; every worker has *"),
         (["--gate", "p", "--no-gate"], "give --gate or --no-gate, not both"),
         (["--gate", "", "--no-gate"], "give --gate or --no-gate, not both"),
     ],

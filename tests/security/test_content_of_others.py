@@ -76,7 +76,7 @@ def test_show_does_not_print_content_of_another_account(
     assert execute(["--dsn", dsn, "show", "task-1", "--content"]) == 0
     printed = capsys.readouterr().out
     assert SECRET not in printed
-    assert f"content {secret} is not of the task's account" in printed
+    assert f"content {secret} does not belong to the task's account" in printed
 
     assert execute(["--dsn", dsn, "show", "task-1", "--content", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["content"] is None

@@ -354,8 +354,8 @@ def test_command_turns_it_on_and_off(owner: Queue, dsn: str, capsys: pytest.Capt
         return capsys.readouterr().out.strip()
 
     before = owner.rows(STATE)
-    off = "off: whoever may read tasks reads those of all accounts"
-    on = "on: contentq.account_roles says who sees which account"
+    off = "off: every reader sees the tasks of all accounts"
+    on = "on: contentq.account_roles assigns accounts to logins"
 
     assert said() == f"row level security is {off}"
     assert said("--off") == f"row level security is already {off}"
@@ -378,8 +378,8 @@ def test_login_that_sees_nothing_is_named(scene: Scene, capsys: pytest.CaptureFi
     assert execute(["--dsn", scene.dsn, "roles", "row-security"]) == 0
 
     assert capsys.readouterr().err == (
-        f"note: {scene.logins.name('blind')} may use the queue, and has no account: it sees nothing until "
-        "contentq.account_roles has a row for it\n"
+        f"note: {scene.logins.name('blind')} may use the queue but has no account, and therefore "
+        "sees no rows; add a row for it to contentq.account_roles\n"
     )
 
 

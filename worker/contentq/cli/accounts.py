@@ -1,4 +1,4 @@
-"""`contentq accounts`: which there are, and how much of the queue an account may have."""
+"""`contentq accounts`: lists accounts and sets their limits."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 @click.group()
 def accounts() -> None:
-    """List accounts, and set how much of the queue each may have."""
+    """List accounts; set their share, cap and budget."""
 
 
 @accounts.command("list")
-@click.option("--search", metavar="TEXT", help="Only those with this id, external id, or part of a name.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option("--search", metavar="TEXT", help="Only accounts with this id, external id, or part of a name.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Maximum number of accounts."
+)
 @click.option("--after", type=int, default=0, metavar="ID", help="Only accounts with a larger id: the next page.")
 @json_option
 @click.pass_obj
 def list_accounts(options: GlobalOptions, /, search: str | None, limit: int, after: int, as_json: bool) -> None:
-    """List accounts, with their limits.
+    """List accounts with their limits.
 
-    cost is what they have cost this month (UTC).
+    cost is the cost of this month (UTC).
     """
     from contentq.queue import accounts as of_queue
 
@@ -46,28 +48,30 @@ def list_accounts(options: GlobalOptions, /, search: str | None, limit: int, aft
         None, shown, "no accounts", give_way=["name", "external_id"], may_go=["external_id", "paused until"]
     )
     if len(rows) == limit:
-        print_line(f"further ones: add --after {rows[-1]['id']}", err=True)
+        print_line(f"for more accounts, add: --after {rows[-1]['id']}", err=True)
 
 
 @accounts.command("set")
 @click.argument("account", metavar="ACCOUNT")
-@click.option("--share", type=click.IntRange(1, 1_000_000), help="In fair order: its part of the slots.")
+@click.option(
+    "--share", type=click.IntRange(1, 1_000_000), help="Weight of the account when slots are shared in fair order."
+)
 @click.option(
     "--max-running",
     type=Limit("number", 2_147_483_647),
-    help="How many of its tasks may run at once; none: any number.",
+    help="Maximum number of its tasks that run at once; none: no limit.",
 )
 @click.option(
     "--monthly-budget",
     type=Limit("cost", 10**12, whole=False),
-    help="What it may cost in a month (UTC); none: no limit.",
+    help="Maximum cost per month (UTC); none: no limit.",
 )
 @json_option
 @click.pass_context
 def set_limits(ctx: click.Context, /, account: str, as_json: bool, **given: Any) -> None:
     """Set the share, cap or budget of an account, and show all three.
 
-    ACCOUNT is its id, external:VALUE, or its name. What is not given stays as it is.
+    ACCOUNT is an id, external:VALUE, or a name. Limits that are not given stay unchanged.
     """
     from contentq.queue import accounts as of_queue
 

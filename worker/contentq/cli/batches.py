@@ -1,4 +1,4 @@
-"""`contentq batches`: what was submitted together, and how far it is."""
+"""`contentq batches`: batches and their progress."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Maximum number of batches."
+)
 @json_option
 @click.pass_obj
 def batches(options: GlobalOptions, /, names: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Show batches, latest first: share done, cost, expected end.
+    """Show progress, cost and expected end of batches, latest first.
 
-    left are the tasks that have not ended, failed those that ended failed or timeout. The expected end follows
-    from the rate of the last ten minutes. cost is what the results say.
+    left: tasks that have not ended. failed: tasks that ended failed or timeout. expected end: an estimate from the
+    rate of the last ten minutes. cost: the sum of the costs in the results.
     """
     from contentq.queue import inspection
 
@@ -33,7 +35,7 @@ def batches(options: GlobalOptions, /, names: tuple[str, ...], limit: int, as_js
         found = inspection.batches(connection, list(names) or None, limit)
     missing = sorted(set(names) - {row["batch"] for row in found})
     if missing:
-        raise ContentQueueError(f"there is no batch {', '.join(missing)}")
+        raise ContentQueueError(f"no such batch: {', '.join(missing)}; list batches with: contentq batches")
     if as_json:
         print_json(found)
     else:

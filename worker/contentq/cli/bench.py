@@ -1,4 +1,4 @@
-"""`contentq bench`: what the user's own database gives, in figures and in words."""
+"""`contentq bench`: measures the user's database; prints figures and what limits them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 Tell = Callable[[str, int, int], None]
 
 REDRAW = 0.25
-"""Seconds, at least, between two looks of the progress bar: each takes time from what is measured."""
+"""Minimum seconds between updates of the progress bar, which slow down the measurement."""
 
 SECONDS = Duration(plain_seconds=True, at_least=timedelta(seconds=1))
 
 WIDEST = 100
-"""Characters of a line of prose, at most."""
+"""Maximum width of prose, in characters."""
 
 
 @click.command()
 @click.option(
-    "--tasks", type=click.IntRange(1, 10_000_000), default=50_000, show_default=True, help="Tasks to work off."
+    "--tasks", type=click.IntRange(1, 10_000_000), default=50_000, show_default=True, help="Tasks to complete."
 )
 @click.option(
     "--samples",
@@ -51,16 +51,16 @@ WIDEST = 100
     default="1m",
     show_default=True,
     metavar="DURATION",
-    help="About the longest that it may take, 90s or 5m or just 90; the figures are then of what was done.",
+    help="Approximate maximum duration: 90s, 5m, or 90 for seconds. The figures then cover the work done so far.",
 )
 @json_option
 @click.pass_obj
 def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelta, as_json: bool) -> None:
-    """Measure the database: tasks a second, time to start.
+    """Measure the throughput and latency of the database.
 
-    A worker works off tasks that do nothing, in a database of its own on the same server, which is dropped in the
-    end: the user needs the right CREATEDB. Your queue is neither touched nor needed; but the server is busy
-    meanwhile.
+    One worker completes tasks that do nothing, in a separate database on the same server; the database is dropped
+    at the end. The database user needs CREATEDB. Your queue is not used, but the server is busy during the
+    measurement.
     """
     from contentq.bench.figures import measure
     from contentq.bench.verdict import NO_BREAK, verdict
@@ -84,7 +84,7 @@ def bench(options: GlobalOptions, /, tasks: int, samples: int, seconds: timedelt
 
 
 def _place(server: Server) -> str:
-    """Where it is: host and port, or the folder of its socket."""
+    """The server: host and port, or the folder of its socket."""
     return server.host if server.host.startswith("/") else f"{server.host}:{server.port}"
 
 
@@ -138,7 +138,7 @@ def _data(figures: Figures) -> dict[str, Any]:
 
 @contextmanager
 def _progress() -> Iterator[Tell]:
-    """A bar for what is being measured, on a terminal. It is drawn when it is told something, and not between."""
+    """Shows a progress bar on a terminal. It is drawn only on updates, never in between."""
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -161,7 +161,7 @@ def _progress() -> Iterator[Tell]:
 
 @contextmanager
 def _silence_worker() -> Iterator[None]:
-    """What a worker logs of an outage is not for whoever waits for figures: the bench then ends, and says why."""
+    """Hides the worker's log of outages; the benchmark then ends and reports the reason."""
     levels = {logging.getLogger("contentq"): logging.ERROR, logging.getLogger("psycopg"): logging.ERROR}
     before = {logger: logger.level for logger in levels}
     for logger, level in levels.items():
@@ -175,10 +175,10 @@ def _silence_worker() -> Iterator[None]:
 
 @contextmanager
 def _interrupt_on_termination() -> Iterator[None]:
-    """SIGTERM and SIGHUP end it as Ctrl-C does, so that nothing is left behind."""
+    """Makes SIGTERM and SIGHUP act like Ctrl-C, so that the temporary database is dropped."""
 
     def interrupt(_number: int, _frame: object) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script has started it in the background
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a script
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 

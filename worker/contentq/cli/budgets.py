@@ -1,4 +1,4 @@
-"""`contentq budgets`: what attempts may cost in a day or a month."""
+"""`contentq budgets`: spending limits per day or month."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 HEADINGS = {"account_id": "account", "percent": "%"}
-"""Shorter headings of columns."""
+"""Shorter column headings."""
 
 LONGEST_CATEGORY = 200
-"""As the table takes it."""
+"""The limit of the table, in characters."""
 
 
 def _subject_options(command: F) -> F:
-    """Adds the options that say whose tasks count."""
+    """Adds the options that name the scope of a budget."""
     command = click.option(
         "--period",
         type=click.Choice(["day", "month"]),
         default="month",
         show_default=True,
-        help="Of UTC.",
+        help="The period of the budget, in UTC.",
     )(command)
-    command = click.option("--all", "everyone", is_flag=True, help="All tasks together.")(command)
-    command = click.option("--category", metavar="NAME", help="The tasks of one category.")(command)
-    of_account = "The tasks of one account: its id, external:VALUE, or its name."
+    command = click.option("--all", "everyone", is_flag=True, help="Limit all tasks together.")(command)
+    command = click.option("--category", metavar="NAME", help="Limit the tasks of this category.")(command)
+    of_account = "Limit the tasks of this account: its id, external:VALUE, or its name."
     return click.option("--account", metavar="ACCOUNT", help=of_account)(command)
 
 
 @click.group()
 def budgets() -> None:
-    """Show and set what attempts may cost in a day or a month."""
+    """Show and set spending limits per day or month."""
 
 
 @budgets.command("list")
 @json_option
 @click.pass_obj
 def list_budgets(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show the budgets of this day and month (UTC), and their state.
+    """Show the budgets of this day and month (UTC) and their state.
 
-    Shown are what is spent, and what is reserved for the tasks that run. A budget is near its end from
-    settings.budget_warning on, 80 % unless it was changed.
+    Shows the amount spent and the amount reserved for running tasks. A budget is near its end from
+    settings.budget_warning on (default: 80 %).
     """
     from contentq.queue.budgets import budget_status
 
@@ -65,7 +65,7 @@ def list_budgets(options: GlobalOptions, /, as_json: bool) -> None:
     for row in rows:
         row["account"] = "any" if row["account"] is None else row["account"]
         row["category"] = "any" if row["category"] is None else row["category"]
-    print_table(None, rows, "there are no budgets", give_way=["category"], may_go=["ends_at", "since"])
+    print_table(None, rows, "no budgets", give_way=["category"], may_go=["ends_at", "since"])
 
 
 @budgets.command("set")
@@ -74,16 +74,16 @@ def list_budgets(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def set_budget(options: GlobalOptions, /, amount: Decimal | None, as_json: bool, **of: Any) -> None:
-    """Set what attempts may cost in a day or a month.
+    """Limit the cost of attempts per day or month.
 
-    AMOUNT is in the currency of the handler's prices. With --account and --category, of tasks of both. What one
-    task more is expected to cost is reserved when it starts, so that a budget is not overshot by many tasks that
-    run at once.
+    AMOUNT is in the currency of the handler's prices. With both --account and --category, the budget covers the
+    tasks that match both. When a task starts, its expected cost is reserved, so that concurrent tasks do not
+    overspend the budget.
     """
     from contentq.queue import budgets as of_queue
 
     if amount is None:
-        raise click.UsageError("AMOUNT is a number; to take a budget away: contentq budgets unset")
+        raise click.UsageError("AMOUNT must be a number; to remove a budget, run: contentq budgets unset")
     _check(of)
     with open_session(options) as connection:
         account = _find_account(connection, of["account"])
@@ -99,7 +99,7 @@ def set_budget(options: GlobalOptions, /, amount: Decimal | None, as_json: bool,
 @json_option
 @click.pass_obj
 def unset_budget(options: GlobalOptions, /, as_json: bool, **of: Any) -> None:
-    """Take a budget away."""
+    """Remove a budget."""
     from contentq.queue import budgets as of_queue
 
     _check(of)
@@ -109,21 +109,21 @@ def unset_budget(options: GlobalOptions, /, as_json: bool, **of: Any) -> None:
     if as_json:
         print_json(_as_row(account, of) | {"was_set": was_there})
         return
-    said = "no budget any more" if was_there else "there was no budget"
-    print_line(f"{_describe(account, of)}: {said} a {of['period']}")
+    change = "budget removed" if was_there else "no budget was set"
+    print_line(f"{_describe(account, of)}: {change} for the {of['period']}")
 
 
 def _check(of: dict[str, Any]) -> None:
-    """Raises UsageError unless it is said whose tasks count."""
+    """Raises UsageError unless the scope of the budget is clear."""
     account, category, everyone = of["account"], of["category"], of["everyone"]
     if everyone != (account is None and category is None):
-        raise click.UsageError("name --account ACCOUNT, --category NAME or both; or --all for all tasks together")
+        raise click.UsageError("give --account ACCOUNT, --category NAME or both; or give --all alone")
     if category is not None and not 1 <= len(category) <= LONGEST_CATEGORY:
-        raise click.UsageError(f"--category takes 1 to {LONGEST_CATEGORY} characters")
+        raise click.UsageError(f"--category must have 1 to {LONGEST_CATEGORY} characters")
 
 
 def _find_account(connection: Connection, named: str | None) -> int | None:
-    """The id of an account. Raises ContentQueueError when there is none."""
+    """The id of an account. Raises ContentQueueError if the account does not exist."""
     from contentq.queue.accounts import find_account
 
     return None if named is None else find_account(connection, named)
@@ -134,6 +134,6 @@ def _as_row(account: int | None, of: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe(account: int | None, of: dict[str, Any]) -> str:
-    """Whose tasks count, in a sentence."""
+    """The scope of a budget, for example `account 1, category news`."""
     whose = "all accounts" if account is None else f"account {account}"
     return whose if of["category"] is None else f"{whose}, category {of['category']}"

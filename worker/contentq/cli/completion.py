@@ -1,4 +1,4 @@
-"""`contentq completion`: what a shell needs to complete commands, options and their values."""
+"""`contentq completion`: the script that completes commands, options and values in a shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str) -> None:
-    """Print a script with which Tab completes commands in a shell.
+    """Print the script that completes commands in a shell.
 
     \b
     bash (4.4 or later), in ~/.bashrc:   source <(contentq completion bash)

@@ -10,14 +10,14 @@ from contentq.cli.output import json_option, print_fields, print_json, print_lin
 from contentq.errors import EmbeddedServerError
 
 ABOUT_PSQL = ("--help", "-?", "--version", "-V")
-"""Arguments that psql answers by itself, without a server."""
+"""Arguments that psql answers without a server."""
 
 
 @click.group()
 def db() -> None:
     """The embedded server: start, stop, status, url, psql.
 
-    A real PostgreSQL under a state folder (CONTENTQ_HOME), for trying things out, for development and for tests.
+    A real PostgreSQL server in a state folder (CONTENTQ_HOME), for trials, development and tests.
     """
 
 
@@ -25,31 +25,31 @@ def db() -> None:
 @click.option(
     "--pg-version",
     type=click.Choice(["16", "18"]),
-    help="Major version for new data; existing data keeps its own.",
+    help="Major version for new data; existing data keeps its version.",
 )
 def start(pg_version: str | None) -> None:
-    """Start the server; it goes on running until `contentq db stop`."""
+    """Start the server; it runs until `contentq db stop`."""
     from contentq.database import embedded
 
     was_running = embedded.status().running
     status = embedded.start(int(pg_version) if pg_version else None)
-    said = "is running already" if was_running else "is running"
-    print_line(f"PostgreSQL {status.version} {said} (pid {status.pid}); its data is in {status.data}")
+    state = "is already running" if was_running else "is running"
+    print_line(f"PostgreSQL {status.version} {state} (pid {status.pid}); its data is in {status.data}")
 
 
 @db.command()
 def stop() -> None:
-    """Stop the server; its data stays."""
+    """Stop the server; the data stays."""
     from contentq.database import embedded
 
-    print_line("stopped" if embedded.stop() else "it was not running")
+    print_line("stopped" if embedded.stop() else "the server was not running")
 
 
 @db.command()
 @json_option
 @click.pass_context
 def status(ctx: click.Context, /, as_json: bool) -> None:
-    """Say whether the server runs; exit code 1 when it does not."""
+    """Show the status of the server; exit code 1 if it is not running."""
     from contentq.database import embedded
 
     found = embedded.status()
@@ -70,7 +70,7 @@ def status(ctx: click.Context, /, as_json: bool) -> None:
 
 
 def _programs() -> str | None:
-    """The folder with pg_dump and the server's other programs, None where the server is not installed."""
+    """The folder with pg_dump and the other programs of the server; None if the server is not installed."""
     from contentq.database import embedded
 
     try:
@@ -83,7 +83,7 @@ def _programs() -> str | None:
 def url() -> None:
     """Print the URL of the running server.
 
-    For other programs: export DATABASE_URL=$(contentq db url)
+    To use it in other programs: export DATABASE_URL=$(contentq db url)
     """
     from contentq.database import embedded
 
@@ -93,7 +93,7 @@ def url() -> None:
 @db.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> None:
-    """Open psql on the embedded database; arguments are psql's own."""
+    """Open psql on the embedded database; all arguments go to psql."""
     from contentq.database import embedded
 
     program = embedded.program("psql")
@@ -105,7 +105,7 @@ def psql(arguments: tuple[str, ...]) -> None:
 
 
 def _for_libpq(dsn: str) -> dict[str, str]:
-    """The variables with which libpq finds a database that no argument names."""
+    """The environment variables with which libpq finds the database."""
     from contentq.database.dsn import parameters
 
     named = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}

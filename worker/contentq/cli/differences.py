@@ -1,4 +1,4 @@
-"""How a difference between two texts is printed: [-what is gone-] and {+what is new+}, coloured on a terminal."""
+"""Prints the difference of two texts as [-removed-] and {+added+}, coloured on a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 CONTEXT = 1
-"""Lines that are shown before and after those that have changed."""
+"""Unchanged lines that are shown before and after changed ones."""
 
 _MARKS = {"same": ("", ""), "removed": ("[-", "-]"), "added": ("{+", "+}")}
 _STYLES = {"same": "", "removed": "red", "added": "green"}
 
 
 def print_difference(pieces: Sequence[Piece]) -> None:
-    """Prints the lines that have changed, with those around them; a line of dots stands for the others."""
+    """Prints the changed lines with their context; a line with `…` stands for omitted lines."""
     screen = console()
     lines = _lines(pieces)
     changed = [number for number, line in enumerate(lines) if any(kind != "same" for kind, _ in line)]
@@ -42,13 +42,13 @@ def print_difference(pieces: Sequence[Piece]) -> None:
 
 
 def _lines(pieces: Sequence[Piece]) -> list[list[tuple[str, str]]]:
-    """The pieces line by line, each as its kind and its text as it may be shown."""
+    """Splits the pieces into lines of (kind, escaped text)."""
     lines: list[list[tuple[str, str]]] = [[]]
     for piece in pieces:
         first, *others = escape(piece.text, escaping.PROSE).split("\n")
         lines[-1].append((piece.kind, first))
         lines += [[(piece.kind, text)] for text in others]
-    # A line break at the very end begins no line.
+    # A line break at the very end starts no new line.
     kept = [[(kind, text) for kind, text in line if text or kind != "same"] for line in lines]
     return kept[:-1] if kept and not any(text for _, text in kept[-1]) else kept
 

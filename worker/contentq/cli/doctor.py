@@ -1,4 +1,4 @@
-"""`contentq doctor`: what is wrong with the queue or soon will be, why it matters, and what mends it."""
+"""`contentq doctor`: problems of the queue, why they matter, and how to fix them."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _EXIT_CODES = {"error": EXIT_FOUND_ERRORS, "warning": EXIT_FOUND_WARNINGS}
     default=timedelta(minutes=10),
     show_default="10m",
     metavar="DURATION",
-    help="How long a transaction may be open before it is told.",
+    help="Report transactions that are open longer than this.",
 )
 @click.option(
     "--settings",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Settings of the handler openai, of which models have no price.",
+    help="Settings file of the handler openai; report its models without a price.",
 )
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, /, patience: timedelta, settings: Path | None, as_json: bool) -> None:
-    """Find what is wrong with the queue, or soon will be.
+    """Find problems of the queue, and those about to occur.
 
-    Each finding says what was found, why it matters, and what mends it; errors come first. It changes nothing.
-    The exit code tells a monitor how bad it is: 0 without warnings and errors, 10 with warnings, 11 with errors.
+    Each finding names the problem, why it matters, and how to fix it; errors come first. The command changes
+    nothing. Exit code 0: no warnings or errors; 10: warnings; 11: errors.
     """
     found = _examine(ctx.obj, patience, settings)
     worst = found[0].severity if found else None
@@ -81,7 +81,7 @@ def _models_without_price(settings: Path) -> list[Finding]:
         if error.name != "pydantic":
             raise
         raise HandlerUnusable(
-            "reading settings needs the package pydantic, which is not installed: pip install 'contentq[openai]'"
+            "reading settings needs the package pydantic; install it with: pip install 'contentq[openai]'"
         ) from None
 
     return [
@@ -89,9 +89,9 @@ def _models_without_price(settings: Path) -> list[Finding]:
             "warning",
             "model_without_price",
             name,
-            f"the settings {str(settings)!r} name no price of it",
-            "What it costs is not counted, and no budget sees it.",
-            f"contentq prices --models {name}, and name the file as prices_file; 0 for a model that costs nothing",
+            f"the settings {str(settings)!r} contain no price for it",
+            "Its cost is not counted, and no budget limits it.",
+            f"contentq prices --models {name}, and name the file as prices_file; use 0 for a model without a cost",
         )
         for name in read(settings).unpriced()
     ]
@@ -104,7 +104,7 @@ def _print(found: list[Finding]) -> None:
         print_line(f"{each.severity}: {each.finding}")
         print_fields({"  what": f"{each.subject}: {each.detail}", "  why": each.why, "  mend": each.mend})
     if not found:
-        print_line("nothing is wrong")
+        print_line("no problems found")
         return
     counts = {severity: sum(each.severity == severity for each in found) for severity in SEVERITIES}
     print_line()

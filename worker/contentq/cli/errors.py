@@ -1,4 +1,4 @@
-"""`contentq errors`: what tasks failed of, by kind."""
+"""`contentq errors`: the errors of tasks, grouped by kind."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--since", type=MOMENT, help="Only errors since then; 2h means of the last two hours.")
+@click.option("--since", type=MOMENT, help="Only errors since this time; 2h means the last two hours.")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many kinds."
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="Maximum number of kinds to show.",
 )
 @json_option
 @click.pass_obj
 def errors(options: GlobalOptions, /, since: datetime | timedelta | None, limit: int, as_json: bool) -> None:
-    """Show what tasks failed of, by kind, most tasks first.
+    """Show task errors by kind, most frequent first.
 
-    Errors are of one kind when they differ in numbers, ids and quoted text only. Counted are failed and timed-out
-    tasks, and those that wait to be tried again. For all tasks of a kind: --error with its text, such as in
-    contentq requeue --error TEXT.
+    Errors that differ only in numbers, ids and quoted text are of one kind. Failed and timed-out tasks are
+    counted, and tasks that wait for a retry. To act on all tasks of a kind, pass its text as --error, for example
+    to contentq requeue.
     """
     from contentq.queue import inspection
 
@@ -40,4 +44,4 @@ def errors(options: GlobalOptions, /, since: datetime | timedelta | None, limit:
     columns = ("tasks", "failed", "timeout", "retrying", "accounts", "last_at", "error")
     print_table(None, [{name: row[name] for name in columns} for row in shown], "no errors", give_way=["error"])
     if len(groups) > limit:
-        print_line("there are more: add --limit", err=True)
+        print_line("more kinds exist: raise --limit", err=True)

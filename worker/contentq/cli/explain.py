@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def explain(options: GlobalOptions, /, task_id: str, as_json: bool) -> None:
-    """Show why a task is not running, or what became of it.
+    """Show why a task is not running, or how it ended.
 
-    One line for each reason: not due, paused, budget used up, gate closed, no worker, all workers busy, or other
-    tasks first.
+    Prints one line for each reason: not due, paused, budget used up, gate closed, no worker, all workers busy, or
+    other tasks first.
     """
     from contentq.queue import inspection
     from contentq.queue.operations import status_of

@@ -1,4 +1,4 @@
-"""`contentq show --follow`: what becomes of one task, line by line, until it ends."""
+"""`contentq show --follow`: prints the changes of a task until it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 
 ENDED = ("completed", "failed", "timeout")
 
@@ -27,7 +27,7 @@ _WATCHED = ("status", "attempt", "scheduled_at", "progress", "note")
 def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool) -> dict[str, Any]:
     """Prints each change of a task until it ends; returns its last state.
 
-    Raises ContentQueueError when there is no such task, or when it is deleted meanwhile.
+    Raises ContentQueueError if the task does not exist or is deleted meanwhile.
     """
     before: dict[str, Any] = {}
     for state in _states(connection, task_id):
@@ -40,7 +40,7 @@ def follow(connection: psycopg.Connection[TupleRow], task_id: str, as_json: bool
 
 
 def _states(connection: psycopg.Connection[TupleRow], task_id: str) -> Iterator[dict[str, Any]]:
-    """The states of a task that differ from the one before, the last one included."""
+    """Yields the states of a task that differ from the one before, including the last."""
     from contentq.queue import inspection
 
     seen: tuple[Any, ...] | None = None
@@ -60,7 +60,7 @@ def _states(connection: psycopg.Connection[TupleRow], task_id: str) -> Iterator[
 
 
 def _line(state: dict[str, Any], before: dict[str, Any]) -> str:
-    """What is new, in words."""
+    """Describes what has changed since the state before."""
     status, attempt = state["status"], state["attempt"]
     if status == "processing":
         said = _progress(state)
@@ -83,12 +83,12 @@ def _progress(state: dict[str, Any]) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction from 0 to 1, as people read it."""
+    """Formats a fraction from 0 to 1, for example `40 %`."""
     return f"{fraction:.0%}".replace("%", " %")
 
 
 def clock(at: datetime | str) -> str:
-    """The time of day here; the date, too, when that is another one."""
+    """Formats a time as local time of day, with the date if that is not today."""
     if isinstance(at, str):
         return at
     local = at.astimezone()

@@ -1,4 +1,4 @@
-"""`contentq gates`: the gates of providers, and what operators set at them."""
+"""`contentq gates`: gates and their limits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ MOST = 1_000_000_000
 
 
 MAY_GO = ("closed_at", "time_left", "unanswered", "refused", "workers", "tokens_per_minute", "pace_is")
-"""The columns that a narrow terminal has no room for."""
+"""Columns that are omitted first on a narrow terminal."""
 
 
 @click.group()
 def gates() -> None:
-    """Show the gates of providers; set what a provider allows."""
+    """Show the gates of providers; set their limits."""
 
 
 @gates.command("list")
 @json_option
 @click.pass_obj
 def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show the gates: pace, limits, refusals, and why they are closed."""
+    """Show the gates: pace, limits, refusals, and why a gate is closed."""
     from contentq.queue.gates import gate_status
 
     with open_session(options) as connection:
@@ -38,7 +38,7 @@ def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    nothing = "there are no gates: no live worker has one, and none was closed or set"
+    nothing = "no gates: no live worker has one, and none was closed or has limits"
     print_table(None, found, nothing, give_way=["reason", "key"], may_go=MAY_GO)
 
 
@@ -47,25 +47,25 @@ def list_gates(options: GlobalOptions, /, as_json: bool) -> None:
 @click.option(
     "--requests-per-minute",
     type=Limit("number", MOST, least=1, whole=False),
-    help="How many of its tasks may start a minute; none: no limit.",
+    help="Maximum number of its tasks that start per minute; none: no limit.",
 )
 @click.option(
     "--tokens-per-minute",
     type=Limit("number", MOST, least=1, whole=False),
-    help="How many tokens its tasks may take a minute; none: no limit.",
+    help="Maximum number of tokens that its tasks use per minute; none: no limit.",
 )
 @click.option(
     "--max-running",
     type=Limit("number", 2_147_483_647, least=1),
-    help="How many of its tasks may run at once; none: any number.",
+    help="Maximum number of its tasks that run at once; none: no limit.",
 )
 @json_option
 @click.pass_context
 def set_limits(ctx: click.Context, /, key: str, as_json: bool, **given: Any) -> None:
-    """Set what a provider allows all workers with this gate.
+    """Set the limits of a gate for all workers that have it.
 
-    KEY is what workers name with --gate, or the host of their provider; * is every worker's. What is not given
-    stays as it is, and so does what contentq has learned of the provider.
+    KEY is the key that workers name with --gate, or the host of their provider; * applies to every worker. Limits
+    that are not given stay unchanged, and so does the learned pace.
     """
     _set(ctx.obj, key, given_of(ctx, given), as_json)
 
@@ -75,7 +75,7 @@ def set_limits(ctx: click.Context, /, key: str, as_json: bool, **given: Any) -> 
 @json_option
 @click.pass_obj
 def unset(options: GlobalOptions, /, key: str, as_json: bool) -> None:
-    """Take away what was set for a provider. What contentq has learned of it stays."""
+    """Remove the limits of a gate. The learned pace stays."""
     from contentq.queue.gates import LIMITS
 
     _set(options, key, dict.fromkeys(LIMITS), as_json)
@@ -85,7 +85,7 @@ def _set(options: GlobalOptions, key: str, changes: dict[str, Any], as_json: boo
     from contentq.queue.gates import set_limits
 
     if not key:
-        raise click.UsageError("KEY is the key of a gate, such as the host of a provider")
+        raise click.UsageError("KEY is empty: give the key of a gate, such as the host of a provider")
     with open_session(options) as connection:
         limits = set_limits(connection, key, changes)
     if as_json:

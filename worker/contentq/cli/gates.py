@@ -1,4 +1,4 @@
-"""`contentq pause` and `contentq resume`: whether tasks of a gate, of an account, or any at all are claimed."""
+"""`contentq pause` and `contentq resume`: stop and resume claiming for a gate, an account, or all workers."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 EVERYONE = "*"
-"""The key of the gate that every worker has."""
+"""The key of the gate of every worker."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is paused or resumed: the gate with this key, or the account with this id."""
+    """The target of a pause: the gate with this key, or the account with this id."""
 
     gate: str | None
     account: int | None = None
 
     @property
     def name(self) -> str:
-        """In a sentence."""
+        """The name in a sentence."""
         if self.account is not None:
             return f"account {self.account}"
         return "claiming" if self.gate == EVERYONE else f"gate {self.gate}"
 
     @property
     def option(self) -> str:
-        """On the command line."""
+        """The option on the command line."""
         if self.account is not None:
             return f"--account {self.account}"
         return "--all" if self.gate == EVERYONE else f"--gate {self.gate}"
 
     @property
     def is_paused_not_closed(self) -> bool:
-        """Which of the two words people use for it."""
+        """Whether people say paused instead of closed."""
         return self.account is not None or self.gate == EVERYONE
 
 
 def _subject_options(command: F) -> F:
-    """Adds the options that name what is paused or resumed."""
-    of_account = "The tasks of one account: its id, external:VALUE, or its name."
-    command = click.option("--all", "everyone", is_flag=True, help="Every worker.")(command)
+    """Adds the options that name the target."""
+    of_account = "The tasks of this account: its id, external:VALUE, or its name."
+    command = click.option("--all", "everyone", is_flag=True, help="All workers.")(command)
     command = click.option("--account", metavar="ACCOUNT", help=of_account)(command)
-    return click.option("--gate", metavar="KEY", help="The workers with this gate.")(command)
+    return click.option("--gate", metavar="KEY", help="All workers that have this gate.")(command)
 
 
 @click.command()
 @_subject_options
-@click.option("--for", "duration", type=DURATION, help="For this long, such as 10m; otherwise until resumed.")
-@click.option("--reason", metavar="TEXT", help="Why; shown to whoever looks. With --gate and --all.")
+@click.option("--for", "duration", type=DURATION, help="How long, such as 10m. Default: until resumed.")
+@click.option("--reason", metavar="TEXT", help="The reason, shown to other operators; only with --gate or --all.")
 @json_option
 @click.pass_obj
 def pause(
@@ -69,14 +69,14 @@ def pause(
 ) -> None:
     """Stop claiming tasks for a gate, an account, or everything.
 
-    Tasks that are running go on. A gate that is closed for longer already stays closed; a new pause of an account
-    replaces its old one.
+    Running tasks continue. A gate that is already closed for longer stays closed. A new pause of an account
+    replaces the old one.
     """
     from contentq.queue import gates
 
     _check_subject(**named)
     if named["account"] is not None and reason is not None:
-        raise click.UsageError("--reason goes with --gate or --all; accounts have none")
+        raise click.UsageError("--reason needs --gate or --all; a pause of an account has no reason")
     note = None
     with open_session(options) as connection:
         subject = _find_subject(connection, **named)
@@ -101,7 +101,7 @@ def pause(
 def resume(options: GlobalOptions, /, as_json: bool, **named: Any) -> None:
     """Claim tasks again after a pause.
 
-    --all ends only what pause --all began; gates and accounts that were paused separately stay paused.
+    --all ends only a pause with --all. Gates and accounts that were paused separately stay paused.
     """
     from contentq.queue import gates
 
@@ -121,23 +121,23 @@ def resume(options: GlobalOptions, /, as_json: bool, **named: Any) -> None:
         return
     print_line(f"{subject.name} {_describe_resumption(subject, was_paused)}")
     if over_budget_until is not None:
-        print_line(f"its budget is used up: none of its tasks is claimed before {format_value(over_budget_until)}")
+        print_line(f"its budget is used up: its tasks are not claimed before {format_value(over_budget_until)}")
     elif subject.gate == EVERYONE and still_closed:
-        print_line(f"still closed: {', '.join(still_closed)}")
+        print_line(f"still closed: {', '.join(still_closed)}; open each with: contentq resume --gate KEY")
     elif EVERYONE in still_closed:
-        print_line("all workers are still paused: contentq resume --all")
+        print_line("all workers are still paused; resume them with: contentq resume --all")
 
 
 def _check_subject(gate: str | None, account: str | None, everyone: bool) -> None:
-    """Raises UsageError unless exactly one thing is named."""
+    """Raises UsageError unless exactly one target is named."""
     if (gate is not None) + (account is not None) + everyone != 1:
-        raise click.UsageError("name one of --gate KEY, --account ACCOUNT and --all")
+        raise click.UsageError("give exactly one of --gate KEY, --account ACCOUNT and --all")
     if gate == "":
-        raise click.UsageError("--gate needs the key of a gate, such as the host of a provider")
+        raise click.UsageError("--gate is empty: give the key of a gate, such as the host of a provider")
 
 
 def _find_subject(connection: Connection, gate: str | None, account: str | None, everyone: bool) -> Subject:
-    """What the options name. Raises ContentQueueError when there is no such account."""
+    """The target that the options name. Raises ContentQueueError if the account does not exist."""
     from contentq.queue.accounts import find_account
 
     if account is not None:
@@ -146,12 +146,12 @@ def _find_subject(connection: Connection, gate: str | None, account: str | None,
 
 
 def _note_unused_gate(gate: str, there_are: list[str]) -> str | None:
-    """A note for a gate that no live worker has, which may be misspelled; None for another."""
+    """Returns a note if no live worker has the gate, which may be misspelled; otherwise None."""
     if gate == EVERYONE or gate in there_are:
         return None
     if not there_are:
-        return "no live worker has this gate, nor any other"
-    return f"no live worker has this gate; there are: {', '.join(there_are)}"
+        return "no live worker has this gate, and none has another gate"
+    return f"no live worker has this gate; gates of live workers: {', '.join(there_are)}"
 
 
 def _describe_pause(subject: Subject, until: datetime | str) -> str:
@@ -160,10 +160,10 @@ def _describe_pause(subject: Subject, until: datetime | str) -> str:
     state = "is paused" if subject.is_paused_not_closed else "is closed"
     if until != INFINITY:
         return f"{state} until {format_value(until)}"
-    return f"{state}; to end that: contentq resume {subject.option}"
+    return f"{state}; resume with: contentq resume {subject.option}"
 
 
 def _describe_resumption(subject: Subject, was_paused: bool) -> str:
     if subject.is_paused_not_closed:
-        return "goes on" if was_paused else "was not paused"
+        return "is resumed" if was_paused else "was not paused"
     return "is open again" if was_paused else "was not closed"

@@ -1,4 +1,4 @@
-"""The options that name a handler, and those of the handlers that ship (handlers/registry.py)."""
+"""Options that select a handler, and options of the built-in handlers (handlers/registry.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:
 
 
 class _Words(_WordsType):
-    """A command in one argument; its value is a tuple of words."""
+    """A click parameter type: a command in one argument; the value is a tuple of words."""
 
     name = "command"
 
@@ -33,11 +33,11 @@ class _Words(_WordsType):
         try:
             return tuple(shlex.split(value))
         except ValueError as error:
-            self.fail(f"{value!r} cannot be split into words: {error}", param, ctx)
+            self.fail(f"{value!r} is not a valid shell command: {error}", param, ctx)
 
 
 def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options to a command, which hands what it was given to pop_handler()."""
+    """Adds the options to a command, which passes its keyword arguments to pop_handler()."""
     for setting, takers in reversed(all_settings().items()):
         command = _option_of(setting, takers)(command)
     command = click.option(
@@ -45,21 +45,21 @@ def handler_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "handlers_file",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="File in TOML that names a handler for each category, in place of --handler.",
+        help="A TOML file with one handler for each category; replaces --handler.",
     )(command)
-    ships = "; ".join(f"`{name}`, which {handler.summary}" for name, handler in reversed(BUILT_IN.items()))
+    built_in = "; ".join(f"`{name}`, which {handler.summary}" for name, handler in reversed(BUILT_IN.items()))
     return click.option(
         "--handler",
         "handler_name",
         default="template",
         show_default=True,
         metavar="MODULE:FUNCTION",
-        help=f"What to run on each task: a function of yours; or {ships}.",
+        help=f"The function that runs each task: your own, or a built-in one: {built_in}.",
     )(command)
 
 
 def pop_handler(given: dict[str, Any]) -> Handler | HandlersByCategory:
-    """Takes these options out of what a command was given; returns the handlers. Raises HandlerUnusable."""
+    """Removes these options from the arguments of a command; returns the handlers. Raises HandlerUnusable."""
     from contentq.handlers.by_category import read
     from contentq.handlers.loading import load
 
@@ -72,7 +72,7 @@ def pop_handler(given: dict[str, Any]) -> Handler | HandlersByCategory:
         raise click.UsageError("give --handler or --handlers, not both")
     for setting, value in settings.items():
         if value:
-            raise click.UsageError(f"{setting.flag} belongs into the file of --handlers, as the key {setting.key}")
+            raise click.UsageError(f"{setting.flag} goes into the file of --handlers, as the key {setting.key}")
     return read(file)
 
 

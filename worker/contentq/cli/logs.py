@@ -1,4 +1,4 @@
-"""Where commands that run handlers send what is logged."""
+"""Logging of commands that run until they are stopped."""
 
 from __future__ import annotations
 
@@ -24,48 +24,54 @@ LOG_FORMATS = ("text", "json")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PLACE = re.compile(r"%%|%[-#0 +]*\d*(?:\.\d+)?[a-z]")
-"""What the message of a record has in the place of a value."""
+"""A placeholder in the message of a log record."""
 
 _ONE_WORD = re.compile(r'[^\s"=]+')
 
 _FIELD = re.compile(r"(\w+)=$")
-"""What stands before the value of a field."""
+"""The name before the value of a field."""
 
 
 def log_options(command: F) -> F:
-    """Adds --log-level and --log-format, which arrive as log_level and log_format."""
+    """Adds --log-level and --log-format; their values arrive as log_level and log_format."""
     command = click.option(
         "--log-format",
         type=click.Choice(LOG_FORMATS),
         default="text",
         show_default=True,
-        help="json: one object a line.",
+        help="Format of the log; json: one object per line.",
     )(command)
-    return click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)(command)
+    return click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS),
+        default="info",
+        show_default=True,
+        help="The lowest level to log.",
+    )(command)
 
 
 def log_to_stderr(level: str, form: str = "text") -> None:
-    """Logs to standard error, one line an event, from this level on. form: one of LOG_FORMATS."""
+    """Logs to standard error from this level on, one line per event. form: one of LOG_FORMATS."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneObject() if form == "json" else OneLine())
     logging.basicConfig(handlers=[handler], level=level.upper())
     notes_to_log()
-    # They tell at length what they do; handlers, and the libraries that they call, log as they like.
+    # At lower levels they log every step.
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # that a call was cut short, the worker says itself
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # the worker reports cancelled calls itself
 
 
 class OneLine(logging.Formatter):
-    """One line an event, whatever is in it: a line break is escaped, and so is what cannot be seen.
+    """Formats an event as one line; escapes line breaks and invisible characters.
 
-    Each line of a traceback is a line of the log, with its time and a bar before it.
+    Each line of a traceback becomes a line of the log, with its time and a bar.
     """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s level=%(levelname)s logger=%(name)s ")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, and those of a traceback."""
+        """Returns the line, and the lines of a traceback."""
         record.asctime = self.formatTime(record)
         begin = self.formatMessage(record)
         lines = [escape(_message(record))]
@@ -78,21 +84,21 @@ class OneLine(logging.Formatter):
     def formatException(
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
     ) -> str:
-        """A traceback; the middle of a very long one is left out."""
+        """Formats a traceback; omits the middle of a very long one."""
         from contentq.engine.results import traceback_of
 
         return super().formatException(ei) if ei[1] is None else traceback_of(ei[1])
 
 
 class OneObject(OneLine):
-    """One JSON object a line: time (UTC), level, logger, message as the text format has it, and its fields.
+    """Formats an event as a JSON object on one line: time (UTC), level, logger, message, and its fields.
 
-    The fields of contentq's own messages are members as well: task="a" attempt=2 is {"task": "a", "attempt": 2}.
-    A traceback is the member traceback.
+    message is the message of the text format. Fields of contentq's own messages become members: task="a" attempt=2
+    is {"task": "a", "attempt": 2}. A traceback is the member traceback.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Returns the line."""
         said: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -108,9 +114,9 @@ class OneObject(OneLine):
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The message. In contentq's own, a text that could pass for further fields is quoted: task="a status=done".
+    """Formats the message; in contentq's own, quotes values that look like fields: task="a status=done".
 
-    The text at the end needs no quotes: nothing comes after it.
+    The value at the end needs no quotes, because nothing follows it.
     """
     if not record.name.startswith("contentq") or not isinstance(record.args, tuple) or not record.args:
         return record.getMessage()
@@ -125,7 +131,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    """The fields of a message of contentq's own: what it has as name=value."""
+    """Yields the fields of contentq's own messages: everything written as name=value."""
     if not record.name.startswith("contentq") or not isinstance(record.args, tuple):
         return
     places = [found for found in _PLACE.finditer(record.msg) if found[0] != "%%"]
@@ -134,11 +140,11 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
         if field is not None:
             yield field[1], _as_member(place[0], value)
         elif is_dataclass(value) and not isinstance(value, type):
-            yield from asdict(value).items()  # what it writes as several fields
+            yield from asdict(value).items()  # in the message it formats itself as several fields
 
 
 def _as_member(place: str, value: object) -> Any:
-    """A number as a number, with the digits that the message shows; anything else as the message shows it."""
+    """A number as a number, with the digits of the message; any other value as the text of the message."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return place % (value,)
     shown = place % (value,)

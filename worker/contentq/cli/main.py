@@ -1,4 +1,4 @@
-"""The command `contentq`: its subcommands, and how errors end it."""
+"""The command `contentq`: its subcommands and exit codes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from contentq.version import __version__
 EXIT_CODES = """\b
 Exit codes:
     0  done
-    1  could not do it
+    1  the command failed
     2  wrong usage
     3  the database cannot be reached
     4  the schema is not migrated, or older or newer than this program
     5  the input was refused; nothing was inserted
-    6  a worker was stopped and gave running tasks back
+    6  the worker was stopped and released running tasks
     7  the tasks were inserted, but the output could not be written
-    8  what was waited for has not ended in time
-   10  contentq doctor has found warnings
-   11  contentq doctor has found errors
-  130  interrupted with Ctrl-C; contentq bench also with SIGTERM or SIGHUP
+    8  the tasks did not end in time
+   10  contentq doctor found warnings
+   11  contentq doctor found errors
+  130  interrupted with Ctrl-C; contentq bench also on SIGTERM or SIGHUP
 """
 
 COMMANDS = {
@@ -70,43 +70,43 @@ COMMANDS = {
     "db": "contentq.cli.db:db",
     "completion": "contentq.cli.completion:completion",
 }
-"""Where each subcommand is; it is imported only when it is wanted, so that `contentq --help` is quick."""
+"""Where each subcommand is. Modules are imported on demand, so that `contentq --help` is quick."""
 
 ALIASES = {"retry": "requeue"}
 """Other names of subcommands."""
 
 
 _BEFORE = {"--dsn": "--dsn DSN", "--raw": "--raw"}
-"""The options that go before the subcommand."""
+"""Options that go before the subcommand."""
 
 
 @dataclass(frozen=True)
 class GlobalOptions:
-    """What is given before the subcommand."""
+    """The options before the subcommand."""
 
     dsn: str | None
 
 
 class ReaderGone(Exception):
-    """Whoever read the output has closed it."""
+    """The reader of the output has closed it."""
 
 
 class Commands(click.Group):
-    """The subcommands, in the order in which one meets them."""
+    """The subcommands, in the order in which a new user needs them."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs one. Raises ReaderGone, since click would end with 1 for a BrokenPipeError."""
+        """Runs a subcommand. Raises ReaderGone, because click would exit with 1 for a BrokenPipeError."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise ReaderGone from error
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Their names."""
+        """The names of the subcommands."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports one."""
+        """Imports a subcommand."""
         name = ALIASES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
@@ -120,10 +120,10 @@ class Commands(click.Group):
     "--dsn",
     metavar="DSN",
     callback=not_empty,
-    help="The database; else DATABASE_URL, else the embedded server (contentq db start).",
+    help="The database. Default: DATABASE_URL, then the embedded server (contentq db start).",
 )
 @click.option(
-    "--raw", is_flag=True, help="Show control characters, bidi marks and what cannot be seen as they are."
+    "--raw", is_flag=True, help="Print control, bidirectional and invisible characters without escaping them."
 )
 @click.version_option(__version__, prog_name="contentq")
 @click.pass_context
@@ -135,7 +135,7 @@ def main(ctx: click.Context, /, dsn: str | None, raw: bool) -> None:
 
 
 def run() -> None:
-    """Runs the command line; the process ends with one of the documented exit codes."""
+    """Runs the command line; exits with one of the documented exit codes."""
     open_standard_streams()
     sys.excepthook = _print_traceback
     exit_code = execute(sys.argv[1:])
@@ -158,7 +158,7 @@ def execute(arguments: list[str]) -> int:
             _show(_hint_at_place(error))
         return error.exit_code
     except (ReaderGone, BrokenPipeError):
-        abandon_output()  # whoever read it has seen enough
+        abandon_output()
         return 0
     except Exception as error:
         found = explain_error(error)
@@ -172,24 +172,24 @@ def execute(arguments: list[str]) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """Prints what click says of it, which quotes arguments."""
-    said = io.StringIO()
-    error.show(said)
-    print_text(said.getvalue().removesuffix("\n"), err=True)
+    """Prints click's message, which quotes arguments."""
+    shown = io.StringIO()
+    error.show(shown)
+    print_text(shown.getvalue().removesuffix("\n"), err=True)
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """For a bug: as Python does, but the error's text does not reach the terminal as it is."""
+    """Prints the traceback of a bug as Python does, but escapes the text of the error."""
     with suppress(OSError):
         print_text("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
 
 
 def _hint_at_place(error: click.ClickException) -> click.ClickException:
-    """The error; for a --dsn or --raw after the command, one that says that it goes before."""
+    """Returns the error; for a --dsn or --raw after the command, one that says where the option goes."""
     if not isinstance(error, click.NoSuchOption) or error.option_name not in _BEFORE or error.ctx is None:
         return error
     command = error.ctx.command_path.removeprefix("contentq ")
-    if command.split()[0] == "db" and error.option_name == "--dsn":  # which knows the embedded server only
+    if command.split()[0] == "db" and error.option_name == "--dsn":  # db knows only the embedded server
         return error
     option = error.option_name
     return click.UsageError(f"{option} goes before the command: contentq {_BEFORE[option]} {command}", error.ctx)

@@ -1,4 +1,4 @@
-"""`contentq metrics`: serves numbers of the whole queue to Prometheus until it is told to stop."""
+"""`contentq metrics`: serves metrics of the whole queue to Prometheus."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ PORT = 9187
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="0: any.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="The port; 0: any free port."
+)
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="HOST",
-    help="The address to serve on.",
+    help="The address to listen on.",
 )
-@click.option("--by-account", is_flag=True, help="Also by account: a label with many values.")
-@click.option("--once", is_flag=True, help="Print the metrics once, and serve nothing.")
+@click.option("--by-account", is_flag=True, help="Label metrics by account; with many accounts, many series.")
+@click.option("--once", is_flag=True, help="Print the metrics once and exit.")
 @log_options
 @click.pass_obj
 def metrics(
@@ -34,8 +36,9 @@ def metrics(
 ) -> None:
     """Serve metrics of the whole queue for Prometheus.
 
-    One is enough for all workers. /metrics has the numbers, /healthz says whether it lives, and /readyz whether
-    the database answers it. It only reads; the role contentq_reader is enough. SIGTERM and SIGINT end it.
+    Run one for all workers. /metrics returns the metrics, /healthz whether the process is alive, and /readyz
+    whether the database answers. The command only reads; the role contentq_reader is enough. Stop it with SIGTERM
+    or SIGINT.
     """
     from contentq.cli.output import print_text
     from contentq.database import dsn as dsns

@@ -1,4 +1,4 @@
-"""`contentq migrate`: brings the schema of the database to a revision."""
+"""`contentq migrate`: migrates the schema of the database to a revision."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--to", "revision", default="head", metavar="REV", help="A revision such as 0001, base or head.")
+@click.option("--to", "revision", default="head", metavar="REV", help="The target revision: 0001, base or head.")
 @click.option(
-    "--sql", "as_sql", is_flag=True, help="Print the SQL instead, from an empty database or from --from."
+    "--sql",
+    "as_sql",
+    is_flag=True,
+    help="Print the SQL and change nothing; it starts at an empty database or at --from.",
 )
 @click.option("--from", "start", default="base", metavar="REV", help="With --sql: the revision to start from.")
 @click.option(
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a statement may wait for a lock that others hold.",
+    help="How long a statement waits for a lock.",
 )
-@click.option("--yes", is_flag=True, help="Go back, which drops what later revisions made, without asking.")
+@click.option("--yes", is_flag=True, help="Downgrade without asking, although that drops data of later revisions.")
 @click.option(
     "--schema",
     metavar="NAME",
@@ -47,11 +50,10 @@ def migrate(
     schema: str | None,
     as_json: bool,
 ) -> None:
-    """Bring the database to the newest, or another, schema revision.
+    """Migrate the database to the newest or another schema revision.
 
-    Tables that are there already are taken over, with their rows. At the newest schema it restores functions,
-    views and triggers that are missing or were changed. All of it is one transaction; two at once wait for each
-    other.
+    Existing tables are adopted with their rows. At the newest revision, missing or changed functions, views and
+    triggers are restored. The migration is one transaction; concurrent migrations wait for each other.
     """
     from contentq.database import dsn, migrations
 
@@ -86,22 +88,22 @@ def _ask_before_going_back(dsn: str, revision: str) -> None:
         created = created_tables(connection)
     order = ["base", *known_revisions()]
     if revision in order and before in order and order.index(revision) < order.index(before):
-        lost = _dropped(created) if revision == "base" else "what the later revisions made"
+        lost = _dropped(created) if revision == "base" else "everything that later revisions added"
         consequence = f"going back from {before} to {revision} drops {lost}"
         if not sys.stdin.isatty():
-            raise ContentQueueError(f"{consequence}; nothing was changed; repeat with --yes")
-        if not click.confirm(escape(f"{consequence.capitalize()}. Go on?"), err=True):
+            raise ContentQueueError(f"{consequence}; nothing was changed; to go back, repeat with --yes")
+        if not click.confirm(escape(f"{consequence.capitalize()}. Continue?"), err=True):
             raise ContentQueueError("nothing was changed")
 
 
 def _dropped(created: list[str]) -> str:
-    """What is lost on the way to the base; tables that contentq did not create stay."""
+    """Names what a downgrade to base drops; tables that contentq did not create stay."""
     tables = ("accounts", "contents", "content_generation_tasks")
     kept = [name for name in tables if name not in created]
     created = [name for name in tables if name in created]
     parts = [
         f"the table{'s' * (len(created) > 1)} {_listed(created)} with all their rows" if created else "",
-        f"what contentq added to {_listed(kept)}, whose rows stay" if kept else "",
+        f"what contentq added to {_listed(kept)} (their rows stay)" if kept else "",
         "usage, gates and settings",
     ]
     return "; ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Warnings that are no errors: one line each on standard error, so that what a program reads stays as it is."""
+"""Prints notes and warnings on standard error, one line each, so that standard output stays parseable."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from contentq.cli.streams import print_error
 
 ABOUT_DATABASE = "contentq.database"
-"""The logger of what is said of connections and of the embedded server."""
+"""The logger of messages about connections and the embedded server."""
 
 
 class _Notes(logging.Handler):
-    """Prints what is logged, where commands have no log."""
+    """Prints log records, for commands that write no log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print_error(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {record.getMessage()}")
@@ -21,7 +21,7 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def notes_to_stderr() -> Iterator[None]:
-    """Shows what is said of the database, until there is a log that it goes to."""
+    """Prints messages about the database until notes_to_log() is called."""
     logger = logging.getLogger(ABOUT_DATABASE)
     notes, level = _Notes(), logger.level
     logger.addHandler(notes)
@@ -36,7 +36,7 @@ def notes_to_stderr() -> Iterator[None]:
 
 
 def notes_to_log() -> None:
-    """Sends it to the log instead, which has been set up."""
+    """Sends messages about the database to the log, once logging is set up."""
     logger = logging.getLogger(ABOUT_DATABASE)
     for handler in [handler for handler in logger.handlers if isinstance(handler, _Notes)]:
         logger.removeHandler(handler)
@@ -45,14 +45,14 @@ def notes_to_log() -> None:
 
 
 def warn_of_password(option: str, dsn: str | None) -> None:
-    """For a DSN on the command line, which every user of the machine can read for as long as the process runs."""
+    """Warns about a password in a DSN argument: every user of the machine can read the arguments of a process."""
     if dsn is None:
         return
     from contentq.database.dsn import has_password
 
     if has_password(dsn):
         print_error(
-            f"warning: other users of this machine can read the password in {option} (ps); name the DSN in "
-            "DATABASE_URL, or keep the password in ~/.pgpass (PGPASSFILE) or a service file, or use a login "
-            "without one, such as peer or a client certificate"
+            f"warning: other users of this machine can read the password in {option} (with ps); set DATABASE_URL "
+            "instead, keep the password in ~/.pgpass (PGPASSFILE) or a service file, or use a login without a "
+            "password (peer or a client certificate)"
         )

@@ -1,4 +1,4 @@
-"""`contentq requeue`, `cancel`, `delete`, `maintain` and `cleanup`: changing tasks that exist."""
+"""`contentq requeue`, `cancel`, `delete`, `maintain` and `cleanup`: change existing tasks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--note", metavar="TEXT", help="For the handler, which reads it as the error of the last attempt.")
+@click.option(
+    "--note", metavar="TEXT", help="A note for the handler, which reads it as the error of the last attempt."
+)
 @task_arguments
 @click.pass_context
 def requeue(ctx: click.Context, /, given: Given, note: str | None, as_json: bool) -> None:
-    """Put tasks back into the queue, with all their retries. Also: contentq retry.
+    """Put tasks back into the queue with all their retries.
 
-    This works for tasks that failed or timed out, and for completed tasks whose content was rejected; of several
-    that options select, for the latter with --status completed.
+    The command has the alias retry. It requeues failed and timed-out tasks, and completed tasks whose content was
+    rejected. Options select completed tasks only with --status completed.
     """
     from contentq.queue import operations
 
@@ -38,7 +40,7 @@ def requeue(ctx: click.Context, /, given: Given, note: str | None, as_json: bool
         ctx,
         given.task_ids,
         lambda connection, task_id: operations.requeue(connection, task_id, note),
-        "only failed and timeout tasks are put back, and completed ones whose content was rejected",
+        "only failed and timed-out tasks, and completed tasks with rejected content, can be requeued",
     )
     _print_outcomes(ctx, outcomes, as_json, {"pending": "is pending again"})
 
@@ -47,7 +49,7 @@ def requeue(ctx: click.Context, /, given: Given, note: str | None, as_json: bool
 @task_arguments
 @click.pass_context
 def cancel(ctx: click.Context, /, given: Given, as_json: bool) -> None:
-    """Cancel tasks that are pending or processing.
+    """Cancel pending and processing tasks.
 
     Pending tasks end at once, running tasks within seconds.
     """
@@ -56,7 +58,7 @@ def cancel(ctx: click.Context, /, given: Given, as_json: bool) -> None:
     if given.is_selection:
         change_selected(ctx, "cancel", given, as_json)
         return
-    rule = "only pending and processing tasks are cancelled"
+    rule = "only pending and processing tasks can be cancelled"
     outcomes = _change_each(ctx, given.task_ids, operations.cancel, rule)
     words = {"failed": "is cancelled", "processing": "is being stopped by its worker"}
     _print_outcomes(ctx, outcomes, as_json, words)
@@ -66,16 +68,16 @@ def cancel(ctx: click.Context, /, given: Given, as_json: bool) -> None:
 @task_arguments
 @click.pass_context
 def delete(ctx: click.Context, /, given: Given, as_json: bool) -> None:
-    """Delete tasks that are not processing, for good.
+    """Delete tasks that are not processing, permanently.
 
-    The content that they produced stays.
+    Their content stays.
     """
     from contentq.queue import operations
 
     if given.is_selection:
         change_selected(ctx, "delete", given, as_json)
         return
-    rule = "cancel it first, and delete it when it has ended"
+    rule = "cancel it first, then delete it when it has ended"
     outcomes = _change_each(ctx, given.task_ids, operations.delete, rule)
     _print_outcomes(ctx, outcomes, as_json, dict.fromkeys(STATUSES, "is deleted"))
 
@@ -86,7 +88,7 @@ def delete(ctx: click.Context, /, given: Given, as_json: bool) -> None:
 def maintain(options: GlobalOptions, /, as_json: bool) -> None:
     """End overdue tasks, and rescue tasks of dead workers.
 
-    Running workers do this all the time; use the command for queues without workers, and from cron.
+    Running workers do this continuously. Use the command for queues without workers, for example from cron.
     """
     from contentq.queue.operations import rescue_dead_workers, sweep_timeouts
 
@@ -99,16 +101,24 @@ def maintain(options: GlobalOptions, /, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--older-than", type=DURATION, default="30d", show_default=True, help="Since they were completed.")
 @click.option(
-    "--failed-older-than", type=DURATION, help="Delete failed and timed-out tasks, too, so long after they ended."
+    "--older-than",
+    type=DURATION,
+    default="30d",
+    show_default=True,
+    help="Minimum time since the tasks were completed.",
+)
+@click.option(
+    "--failed-older-than",
+    type=DURATION,
+    help="Also delete failed and timed-out tasks that ended at least this long ago.",
 )
 @json_option
 @click.pass_obj
 def cleanup(
     options: GlobalOptions, /, older_than: timedelta, failed_older_than: timedelta | None, as_json: bool
 ) -> None:
-    """Delete completed tasks that are old; their content stays."""
+    """Delete old completed tasks; their content stays."""
     from contentq.queue import operations
 
     with open_session(options) as connection:
@@ -138,7 +148,7 @@ def _change_each(
                 found = status_of(connection, task_id)
                 if found is None:
                     hint = hint_at_id(connection, task_id) or "; find it with: contentq list"
-                    error = f"there is no such task{hint}"
+                    error = f"no such task{hint}"
                 else:
                     error = f"it is {found}; {rule}"
             outcomes.append({"task_id": task_id, "status": status, "error": error})
@@ -148,7 +158,7 @@ def _change_each(
 def _print_outcomes(
     ctx: click.Context, outcomes: list[dict[str, str | None]], as_json: bool, words: dict[str, str]
 ) -> None:
-    """Prints what became of each task; exit code 1 when one was refused. words: by new status."""
+    """Prints the outcome of each task; exit code 1 if one was refused. words: by new status."""
     if as_json:
         print_json(outcomes)
     else:

@@ -1,8 +1,8 @@
-"""How commands print: tables for people, plain columns for pipes, JSON for programs.
+"""Output of commands: tables for people, plain columns for pipes, JSON for programs.
 
-All that commands print goes through this module, which escapes what cannot be seen or would steer a terminal: a
-task's text comes from anyone, and a pipe or a file ends at a terminal, too. With --raw nothing is escaped, but
-JSON, which says the same either way.
+All output goes through this module. It escapes invisible characters and terminal control sequences, because a
+task's text comes from anyone, and the content of a pipe or file may end on a terminal, too. --raw turns escaping
+off, except for JSON, whose escapes do not change its meaning.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 _LEAST = 4
-"""Characters that a column keeps when it gives way."""
+"""Minimum width of a column that is cut, in characters."""
 
 _NOT_INDENTED = re.compile(r"\n(?! {2})")
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as JSON; times in ISO 8601, durations in seconds."""
+    """Prints a value as JSON: times in ISO 8601, durations in seconds."""
     print_json_text(json.dumps(value, ensure_ascii=False, indent=2, default=as_json_value))
 
 
 def print_json_text(text: str) -> None:
-    """Prints what is JSON already."""
+    """Prints a JSON text."""
     print_as_it_is(escaping.escape_json(text) + "\n")
 
 
@@ -49,10 +49,10 @@ def print_table(
     give_way: Sequence[str] = (),
     may_go: Sequence[str] = (),
 ) -> None:
-    """Prints rows as a table with their keys as headings; without rows, what nothing says.
+    """Prints rows as a table with their keys as headings; without rows, prints nothing.
 
-    give_way: the columns that are cut when the terminal is too narrow. may_go: those that are left out, the first
-    one first, when that is not enough. Into a pipe everything is printed.
+    nothing: a sentence. give_way: columns that are cut if the terminal is too narrow. may_go: columns that are
+    omitted, first one first, if that is not enough. A pipe gets all columns in full.
     """
     if not rows:
         print_line(nothing)
@@ -63,7 +63,7 @@ def print_table(
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Prints names and values, one a line; the further lines of a value are indented."""
+    """Prints names and values, one per line; further lines of a value are indented."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
         text = escape(format_value(value), escaping.LINES)
@@ -71,17 +71,17 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def print_line(text: str = "", err: bool = False) -> None:
-    """Prints one line; a line break in it is escaped."""
+    """Prints one line; escapes line breaks."""
     print_as_it_is(escape(text) + "\n", err)
 
 
 def print_message(text: str, err: bool = False) -> None:
-    """Prints a message. Its further lines are indented, so that none of them looks like another message."""
+    """Prints a message. Further lines are indented, so that none of them can pass for another message."""
     print_as_it_is(_NOT_INDENTED.sub("\n  ", escape(text, escaping.LINES)) + "\n", err)
 
 
 def print_text(text: str, err: bool = False) -> None:
-    """Prints a text of several lines."""
+    """Prints a text with several lines."""
     print_as_it_is(escape(text, escaping.LINES) + "\n", err)
 
 
@@ -91,24 +91,24 @@ def print_prose(text: str) -> None:
 
 
 def print_as_it_is(text: str, err: bool = False) -> None:
-    """Prints what was escaped already, or is contentq's own to the last character."""
+    """Prints a text that is already escaped or contains only contentq's own characters."""
     click.echo(text, nl=False, err=err, color=True)  # noqa: TID251 - the only place
 
 
 def console(err: bool = False) -> Console:
-    """For tables and progress bars, which steer the terminal themselves: what goes into them must be escaped."""
+    """Returns a rich console, which does not escape: the caller must escape all text."""
     from rich.console import Console  # noqa: TID251 - the only place
 
     return Console(stderr=err)
 
 
 def escape(text: str, kept: str = "") -> str:
-    """The text as it is shown: with --raw as it is. kept: what stays, by default nothing: it is one line."""
+    """Escapes the text; with --raw, returns it unchanged. kept: characters to keep, such as line breaks."""
     return text if _Raw.on else escaping.escape(text, kept)
 
 
 def set_raw(on: bool) -> None:
-    """Whether texts are shown as they are."""
+    """Turns escaping off or on."""
     _Raw.on = on
 
 
@@ -117,12 +117,12 @@ class _Raw:
 
 
 def count_of(number: int, noun: str) -> str:
-    """A number of things: 1 task, 2 tasks."""
+    """Formats a count: 1 task, 2 tasks."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def format_value(value: Any) -> str:
-    """A value as people read it."""
+    """Formats a value for people."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -141,9 +141,9 @@ def build_table(
     title: str | None = None,
     whole: str = "",
 ) -> tuple[Table, int]:
-    """Rows as a table for a terminal of so many columns, and how many it takes: more, if it cannot be narrower.
+    """Builds a table for a terminal of this width; returns it with its own width, which may be larger.
 
-    whole: a heading that is not cut, also when its column gives way.
+    whole: a heading that is not cut, even if its column is.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -172,17 +172,17 @@ def _print_for_terminal(
         gone = may_go[:left_out]
         rows = [{name: value for name, value in row.items() if name not in gone} for row in rows]
         table, width = build_table(rows, screen.width, give_way, title)
-    # What is too wide all the same is wrapped by the terminal, so that nothing is lost.
+    # The terminal wraps a table that is still too wide, so that nothing is lost.
     screen.width = max(screen.width, width)
     screen.print(table)
     if left_out:
         print_line(
-            f"{count_of(left_out, 'column')} left out; --json, a pipe or a wider terminal has all", err=True
+            f"{count_of(left_out, 'column')} omitted; use --json, a pipe or a wider terminal to see all", err=True
         )
 
 
 def _narrow(widths: dict[str, int], available: int, least: Mapping[str, int]) -> None:
-    """Takes from the widest of the columns that give way until all fit, or until these are as narrow as can be."""
+    """Narrows the widest of the columns in least until the table fits or all of them have their minimum width."""
     while _total(widths) > available:
         wider = [name for name in least if widths[name] > least[name]]
         if not wider:
@@ -195,7 +195,7 @@ def _total(widths: Mapping[str, int]) -> int:
 
 
 def _print_plain(title: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Columns as wide as they need to be on a terminal, where a Chinese character takes two places."""
+    """Prints aligned columns; a Chinese character is two columns of a terminal wide."""
     from rich.cells import cell_len
 
     lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
@@ -208,7 +208,7 @@ def _print_plain(title: str | None, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    """A value on one line."""
+    """Formats a value on one line."""
     return escape(format_value(value))
 
 
@@ -217,7 +217,7 @@ def _is_number(value: Any) -> bool:
 
 
 def as_json_value(value: Any) -> Any:
-    """What JSON has instead of a value that it does not know, for json.dumps. Raises TypeError."""
+    """The default function for json.dumps. Raises TypeError."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):

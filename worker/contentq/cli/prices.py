@@ -1,4 +1,4 @@
-"""`contentq prices`: writes a file of prices for the handler openai."""
+"""`contentq prices`: writes a price file for the handler openai."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from contentq.cli.output import json_option, print_json, print_text
 
 @click.command()
 @click.option(
-    "--provider", metavar="NAME", help="Whose prices, such as openai; without it the maker's of each model."
+    "--provider",
+    metavar="NAME",
+    help="The provider, such as openai. Default: the maker of each model.",
 )
-@click.option("--models", metavar="MODEL,...", help="These models; without it all of the provider.")
-@click.option("--batch", is_flag=True, help="The prices of the provider's batch API, where it has any.")
+@click.option("--models", metavar="MODEL,...", help="Only these models. Default: all models of the provider.")
+@click.option("--batch", is_flag=True, help="Print the prices of the provider's batch API, if it has one.")
 @json_option
 def prices(provider: str | None, models: str | None, batch: bool, as_json: bool) -> None:
-    """Print what models cost, as a file of prices in TOML.
+    """Print model prices as a TOML file.
 
-    The settings of the handler openai name it as prices_file. The prices are those of the package genai-prices
-    that is installed (pip install 'contentq[prices]'): to renew them, upgrade it. Nothing is looked up in the
-    network. Check them against the list of your provider.
+    Name the file as prices_file in the settings of the handler openai. The prices come from the installed package
+    genai-prices (pip install 'contentq[prices]'); upgrade that package to update them. The command makes no
+    network request. Compare the prices with your provider's price list.
     """
     from contentq.handlers.openai import price_list
 
     named = [name for part in (models or "").split(",") if (name := part.strip())]
     if provider is None and not named:
-        raise click.UsageError("name --provider NAME, --models MODEL,... or both")
+        raise click.UsageError("no prices selected: give --provider NAME, --models MODEL,... or both")
     found = price_list.find_prices(provider, named, batch=batch)
     if as_json:
         shown = ("model", "provider", "input", "output")

@@ -1,8 +1,8 @@
-"""As process 1 of a container, contentq has a parent of its own: what a real init would do, and a worker cannot.
+"""Runs contentq in a child when it is process 1 of a container, so that a parent can reap orphans.
 
-Whatever handlers leave behind becomes a child of process 1, which must reap it when it has ended, or it stays as a
-zombie. A worker must not: it would take the exit statuses of the programs that its handlers wait for. The parent
-has the worker's environment, and hides it.
+Orphaned processes of handlers become children of process 1, which must reap them or they stay as zombies. A worker
+cannot: it would take the exit statuses of the programs that its handlers wait for. The parent has the worker's
+environment in its memory, and therefore hides itself from other processes of the user.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def leave_process_one() -> None:
-    """Goes on in a child when this is process 1, which forwards signals, reaps, and ends as the child does."""
+    """As process 1, continues in a child; the parent forwards signals, reaps, and exits as the child does."""
     if os.getpid() != 1:
         return
     sys.stdout.flush()
@@ -27,7 +27,7 @@ def leave_process_one() -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     child = os.fork()
     if child == 0:
-        os.setpgid(0, 0)  # Ctrl-C is to reach it once, from its parent
+        os.setpgid(0, 0)  # so that Ctrl-C reaches it once, through its parent
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return
 

@@ -1,4 +1,4 @@
-"""A bar on the terminal, for what goes on step by step."""
+"""A progress bar on the terminal for work that is done in steps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from contentq.cli.output import console, print_line
 
 
-def go_through(label: str, count: Callable[[], int], steps: Iterable[int], told: Callable[[int], str]) -> int:
-    """Takes each step, under a bar; returns the sum of what they say that they did.
+def run_steps(label: str, count: Callable[[], int], steps: Iterable[int], describe: Callable[[int], str]) -> int:
+    """Runs all steps under a progress bar; returns the sum of the numbers that they yield.
 
-    count: of all that there is; not asked without a terminal. told: says in words what was done, should it be
-    interrupted.
+    count: returns the total; called only on a terminal. describe: formats what was done so far, for the message
+    after an interruption.
     """
     done = 0
     try:
@@ -23,16 +23,16 @@ def go_through(label: str, count: Callable[[], int], steps: Iterable[int], told:
                 advance(done)
     except BaseException:
         if done:
-            print_line(f"{told(done)}, so far", err=True)
+            print_line(f"{describe(done)}, so far", err=True)
         raise
     return done
 
 
 @contextmanager
 def _progress_bar(label: str, count: Callable[[], int]) -> Iterator[Callable[[int], None]]:
-    """Shows a bar over what count() says that there is; gives the function that takes how much is done.
+    """Shows a bar with count() as its total; yields the function that updates the number done.
 
-    Without a terminal there is no bar, and nothing is counted.
+    Without a terminal it shows no bar and does not call count.
     """
     if not sys.stderr.isatty():
         yield lambda _done: None

@@ -1,4 +1,4 @@
-"""`contentq review`: content that waits for people, and what they decide."""
+"""`contentq review`: content that waits for a review, and its approval or rejection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from contentq.cli.output import (
     print_prose,
     print_table,
 )
-from contentq.cli.progress_bar import go_through
+from contentq.cli.progress_bar import run_steps
 from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 from contentq.cli.tasks import age_of
@@ -37,10 +37,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONTENT_ID = click.IntRange(1, LARGEST_ID)
 
 MOST_COUNTED = 1_000_000
-"""Contents that a dry run counts, which takes a second or two."""
+"""Maximum number of contents that a dry run counts, which takes a second or two."""
 
 EXAMPLES = 5
-"""Contents that a dry run shows."""
+"""Number of contents that a dry run shows."""
 
 _selectors = selector_options("account", "category", "batch", "since", "until")
 
@@ -49,24 +49,26 @@ _selectors = selector_options("account", "category", "batch", "since", "until")
 def review() -> None:
     """Show content that waits for a review; approve or reject it.
 
-    Contents are named by their ids, so that a decision is about the version that was read. Of two reviewers at
-    once one decides, and the other is told.
+    Contents are named by id, so that a decision applies to the version that was read. If two reviewers decide at
+    the same time, the first decision counts, and the second reviewer gets an error.
     """
 
 
 @review.command("list")
 @_selectors
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
-@click.option("--after", type=CONTENT_ID, metavar="ID", help="Only larger ids: the next page.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Maximum number of contents."
+)
+@click.option("--after", type=CONTENT_ID, metavar="ID", help="Only contents with a larger id: the next page.")
 @json_option
 @click.pass_obj
 def list_contents(
     options: GlobalOptions, /, selector: GivenSelector, limit: int, after: int | None, as_json: bool
 ) -> None:
-    """List content that waits for its review, oldest first.
+    """List content that waits for a review, oldest first.
 
-    age is the time since it was stored; note is what the version before was sent back for, or which checks this
-    one has failed.
+    age: the time since the content was stored. note: why the version before was rejected, or which checks this
+    version failed.
     """
     from contentq.queue import inspection
     from contentq.queue import review as reviews
@@ -92,18 +94,18 @@ def list_contents(
     ]
     print_table(None, shown, "nothing waits for a review", give_way=["title", "note", "account", "category"])
     if len(rows) == limit:
-        print_line(f"more: add --after {rows[-1]['content_id']}", err=True)
+        print_line(f"for more content, add: --after {rows[-1]['content_id']}", err=True)
 
 
 @review.command()
 @click.argument("content_id", type=CONTENT_ID)
-@click.option("--diff", "with_difference", is_flag=True, help="Show what has changed since the version before.")
+@click.option("--diff", "with_difference", is_flag=True, help="Show the changes since the version before.")
 @json_option
 @click.pass_obj
 def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_json: bool) -> None:
-    """Show a content, what it was asked to be, and what was said of it.
+    """Show a content, the request for it, and its reviews.
 
-    With --diff, [-what is gone-] and {+what is new+} in place of the whole text.
+    With --diff, show [-removed-] and {+added+} text instead of the whole text.
     """
     from contentq.difference import difference
     from contentq.queue import review as reviews
@@ -111,7 +113,7 @@ def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_j
     with open_session(options) as connection:
         found = reviews.content(connection, content_id)
         if found is None:
-            raise ContentQueueError(f"there is no content {content_id}; find it with: contentq review list")
+            raise ContentQueueError(f"there is no content {content_id}; find contents with: contentq review list")
         before = reviews.version_before(connection, content_id)
     if as_json:
         print_json({**found, "version_before": before})
@@ -127,9 +129,9 @@ def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_j
     if not with_difference:
         print_prose(f"\n{body}")
     elif before is None:
-        print_prose(f"\nit is the first version\n\n{body}")
+        print_prose(f"\nthis is the first version\n\n{body}")
     elif (before["title"], before["body"]) == (found["title"], body):
-        print_prose(f"\nit is the same as content {before['content_id']}")
+        print_prose(f"\nthis version is the same as content {before['content_id']}")
     else:
         print_line()
         print_difference(difference(f"{before['title']}\n\n{before['body']}", f"{found['title']}\n\n{body}"))
@@ -137,7 +139,7 @@ def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_j
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be decided, and how."""
+    """A decision of a reviewer."""
 
     verdict: reviews.Verdict
     reviewer: str | None
@@ -147,7 +149,7 @@ class Decision:
 
 
 def _deciding(command: F) -> F:
-    """Adds what approve and reject have in common; the command gets a dict named what."""
+    """Adds the common options of approve and reject; passes them to the command as a dict named what."""
 
     @functools.wraps(command)
     def with_what(*arguments: Any, **options: Any) -> Any:
@@ -160,9 +162,9 @@ def _deciding(command: F) -> F:
     for add in (
         click.pass_context,
         json_option,
-        click.option("--dry-run", is_flag=True, help="Show what this would be about, and decide nothing."),
-        click.option("--as", "reviewer", metavar="NAME", help="Who decides; else the login at the database."),
-        click.option("--all", "everything", is_flag=True, help="All content that waits."),
+        click.option("--dry-run", is_flag=True, help="Show the selected content and decide nothing."),
+        click.option("--as", "reviewer", metavar="NAME", help="The reviewer. Default: the database login."),
+        click.option("--all", "everything", is_flag=True, help="Select all content that waits for a review."),
         _selectors,
         click.argument("content_ids", nargs=-1, type=CONTENT_ID, metavar="[CONTENT_ID...]"),
     ):
@@ -172,23 +174,25 @@ def _deciding(command: F) -> F:
 
 @review.command()
 @_deciding
-@click.option("--note", metavar="TEXT", help="Kept with the content.")
-@click.option("--rejected", "review_status", flag_value="rejected", help="Content that was rejected, after all.")
+@click.option("--note", metavar="TEXT", help="A note to store with the content.")
+@click.option("--rejected", "review_status", flag_value="rejected", help="Approve content that was rejected.")
 def approve(ctx: click.Context, /, what: dict[str, Any], **decision: Any) -> None:
-    """Approve content, by its ids or as it is selected."""
+    """Approve content, named by id or selected with options."""
     _decide(ctx, Decision("approve", **decision), **what)
 
 
 @review.command()
 @_deciding
 @click.option(
-    "--note", metavar="TEXT", help="Kept with the content; with --revise, what the handler is to change."
+    "--note", metavar="TEXT", help="A note to store with the content; with --revise, instructions to the handler."
 )
-@click.option("--revise", is_flag=True, help="Put the task back, so that a handler writes another version.")
-@click.option("--approved", "review_status", flag_value="approved", help="Content that was approved already.")
-@click.option("--rejected", "review_status", flag_value="rejected", help="Content that was rejected already.")
+@click.option("--revise", is_flag=True, help="Requeue the task, so that the handler writes a new version.")
+@click.option("--approved", "review_status", flag_value="approved", help="Reject content that was approved.")
+@click.option(
+    "--rejected", "review_status", flag_value="rejected", help="Reject content that was already rejected."
+)
 def reject(ctx: click.Context, /, what: dict[str, Any], **decision: Any) -> None:
-    """Reject content, by its ids or as it is selected."""
+    """Reject content, named by id or selected with options."""
     _decide(ctx, Decision("reject", **decision), **what)
 
 
@@ -202,13 +206,15 @@ def _decide(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Decides about contents; exit code 1 when one was refused."""
+    """Decides about contents; exit code 1 if one was refused."""
     if [bool(content_ids), not selector.is_empty, everything].count(True) != 1:
-        raise click.UsageError("say which contents: CONTENT_ID..., options that select them, or --all")
+        raise click.UsageError(
+            "no content given: name content ids, select contents with options such as --account, or use --all"
+        )
     if decision.review_status and not content_ids:
-        raise click.UsageError(f"--{decision.review_status} is for contents that are named by their ids")
+        raise click.UsageError(f"--{decision.review_status} works only for contents named by id")
     if dry_run and content_ids:
-        raise click.UsageError("--dry-run is for contents that are selected")
+        raise click.UsageError("--dry-run works only with options that select contents, or --all")
     with open_session(ctx.obj) as connection:
         if content_ids:
             _print_outcomes(ctx, [_decide_one(connection, decision, each) for each in content_ids], as_json)
@@ -219,7 +225,7 @@ def _decide(
 
 
 def _resolve(connection: Connection, selector: GivenSelector) -> dict[str, Any]:
-    """What selects contents, for the functions of contentq.queue.review."""
+    """The selection, as arguments for the functions of contentq.queue.review."""
     from contentq.queue.review import SELECTORS
 
     return {name: value for name, value in asdict(selector.resolve(connection)).items() if name in SELECTORS}
@@ -280,23 +286,23 @@ def _decide_matching(connection: Connection, decision: Decision, selectors: dict
     from contentq.queue import review as reviews
 
     chosen = selectors if any(value is not None for value in selectors.values()) else reviews.EVERYTHING
-    done = go_through(
+    done = run_steps(
         decision.verdict,
         lambda: reviews.count(connection, selectors, MOST_COUNTED),
         reviews.decide_matching(
             connection, decision.verdict, chosen, decision.reviewer, decision.note, decision.revise
         ),
-        lambda number: _told(decision, number),
+        lambda number: _describe_done(decision, number),
     )
     if as_json:
         print_json({"contents": done})
     else:
-        print_line(_told(decision, done))
+        print_line(_describe_done(decision, done))
 
 
-def _told(decision: Decision, number: int) -> str:
-    said = "approved" if decision.verdict == "approve" else "rejected"
-    return f"{count_of(number, 'content')} {said}{_then(decision)}"
+def _describe_done(decision: Decision, number: int) -> str:
+    verdict = "approved" if decision.verdict == "approve" else "rejected"
+    return f"{count_of(number, 'content')} {verdict}{_then(decision)}"
 
 
 def _then(decision: Decision) -> str:

@@ -1,4 +1,4 @@
-"""`contentq roles`: the roles of the database, with no more rights than their work needs."""
+"""`contentq roles`: least-privilege roles of the database."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 @click.group()
 def roles() -> None:
-    """Create, show and drop roles with few rights."""
+    """Create, show and drop least-privilege roles."""
 
 
 @roles.command()
 @json_option
 @click.pass_obj
 def apply(options: GlobalOptions, /, as_json: bool) -> None:
-    """Create the roles, and give them their rights and no others.
+    """Create the roles and grant the rights that they need.
 
-    Run it as a superuser, or as the owner of the tables with the right to create roles. Each later migration
-    restores the rights. It is what psql -f sql/roles.sql does.
+    Rights that they do not need are revoked.
+
+    Run it as a superuser, or as the owner of the tables with CREATEROLE. Each later migration restores the grants.
+    Equivalent to psql -f sql/roles.sql.
     """
     from contentq.database import dsn
     from contentq.database.grants import apply_roles
@@ -37,7 +39,7 @@ def apply(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(options: GlobalOptions, /, as_json: bool) -> None:
-    """Show which roles there are, their rights, and who has them."""
+    """Show the roles, their rights and their members."""
     from contentq.database import dsn
     from contentq.database.roles import members_of_roles
 
@@ -61,10 +63,10 @@ def show(options: GlobalOptions, /, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def drop(options: GlobalOptions, /, as_json: bool) -> None:
-    """Take the rights of the roles away in this database.
+    """Revoke the rights of the roles in this database.
 
-    Roles that no other database uses are dropped. Whoever has them can then do nothing with the queue; only the
-    owner of the tables can, and superusers.
+    Roles that no other database uses are dropped. Their members can then no longer use the queue; only the owner
+    of the tables and superusers can.
     """
     from contentq.database import dsn
     from contentq.database.roles import drop_roles

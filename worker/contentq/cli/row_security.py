@@ -1,4 +1,4 @@
-"""`contentq roles row-security`: each login sees and inserts only what is of its accounts."""
+"""`contentq roles row-security`: limits each login to its own accounts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command("row-security")
-@click.option("--on/--off", "enabled", default=None, help="Turn it on or off; without either, say which it is.")
+@click.option("--on/--off", "enabled", default=None, help="Turn it on or off. Default: show the current state.")
 @json_option
 @click.pass_obj
 def row_security(options: GlobalOptions, /, enabled: bool | None, as_json: bool) -> None:
-    """Show producers and readers their own accounts only.
+    """Limit producers and readers to their own accounts.
 
-    Table contentq.account_roles says which login, or group of logins, has which accounts. Workers and operators
-    see everything. Only the owner of the tables can turn it on or off.
+    The table contentq.account_roles assigns accounts to logins or groups of logins. Workers and operators see all
+    accounts. Only the owner of the tables can turn row level security on or off.
     """
     from contentq.database.row_security import blind_logins, has_row_security, set_row_security
 
@@ -34,12 +34,12 @@ def row_security(options: GlobalOptions, /, enabled: bool | None, as_json: bool)
         return
     already = "already " if enabled is not None and not changed else ""
     if not is_on:
-        print_line(f"row level security is {already}off: whoever may read tasks reads those of all accounts")
+        print_line(f"row level security is {already}off: every reader sees the tasks of all accounts")
         return
-    print_line(f"row level security is {already}on: contentq.account_roles says who sees which account")
+    print_line(f"row level security is {already}on: contentq.account_roles assigns accounts to logins")
     for login in blind:
         print_message(
-            f"note: {login} may use the queue, and has no account: it sees nothing until "
-            "contentq.account_roles has a row for it",
+            f"note: {login} may use the queue but has no account, and therefore sees no rows; add a row for it to "
+            "contentq.account_roles",
             err=True,
         )

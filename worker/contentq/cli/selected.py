@@ -1,4 +1,4 @@
-"""Operations on all tasks that options select: what they would do, and doing it, step by step."""
+"""Operations on all tasks that options select: a dry run, or the change in steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from contentq.cli.output import count_of, json_option, print_json, print_line, print_table
-from contentq.cli.progress_bar import go_through
+from contentq.cli.progress_bar import run_steps
 from contentq.cli.selectors import GivenSelector, selector_options
 from contentq.cli.session import open_session
 
@@ -22,15 +22,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _DONE: dict[Operation, tuple[str, str]] = {
     "requeue": ("is pending again", "are pending again"),
-    "cancel": ("is cancelled, or being stopped by its worker", "are cancelled, or being stopped by their workers"),
+    "cancel": ("is cancelled or being stopped by its worker", "are cancelled or being stopped by their workers"),
     "delete": ("is deleted", "are deleted"),
 }
-"""What has become of one task, and of several."""
+"""The result for one task, and for several."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a command is about: the tasks named, or those that the options select. everything: --all."""
+    """The tasks that a command acts on: those named, or those that the options select. everything: --all."""
 
     task_ids: tuple[str, ...]
     selector: GivenSelector
@@ -39,19 +39,21 @@ class Given:
 
     @property
     def is_selection(self) -> bool:
-        """Whether options select the tasks. Raises UsageError unless it is clear which tasks are meant."""
+        """Whether options select the tasks. Raises UsageError if the choice is empty or ambiguous."""
         selects = self.everything or not self.selector.is_empty
         if self.everything and not self.selector.is_empty:
-            raise click.UsageError("--all excludes the options that select tasks")
+            raise click.UsageError("--all cannot be combined with options that select tasks")
         if self.task_ids and (selects or self.dry_run):
-            raise click.UsageError("name tasks, or select them with options, but not both")
+            raise click.UsageError("give either task ids or options that select tasks, not both")
         if not self.task_ids and not selects:
-            raise click.UsageError("say which tasks: TASK_ID..., options that select them, or --all")
+            raise click.UsageError(
+                "no tasks given: name task ids, or select tasks with options such as --status, --batch or --all"
+            )
         return selects
 
 
 def task_arguments(command: F) -> F:
-    """Adds TASK_ID... and the options that select tasks instead; the command gets them as given, and as_json."""
+    """Adds TASK_ID... and the options that select tasks; passes them to the command as given, with as_json."""
 
     @functools.wraps(command)
     def collected(*arguments: Any, **options: Any) -> Any:
@@ -59,8 +61,10 @@ def task_arguments(command: F) -> F:
         return command(*arguments, given=given, **options)
 
     decorated: Any = json_option(collected)
-    decorated = click.option("--dry-run", is_flag=True, help="Only show which tasks it would be.")(decorated)
-    decorated = click.option("--all", "everything", is_flag=True, help="All tasks that this can be done to.")(
+    decorated = click.option("--dry-run", is_flag=True, help="Show the selected tasks and change nothing.")(
+        decorated
+    )
+    decorated = click.option("--all", "everything", is_flag=True, help="Select all tasks that can be changed.")(
         decorated
     )
     decorated = selector_options()(decorated)
@@ -70,9 +74,9 @@ def task_arguments(command: F) -> F:
 def change_selected(
     ctx: click.Context, operation: Operation, given: Given, as_json: bool, note: str | None = None
 ) -> None:
-    """Changes all tasks that are selected, or shows which ones; exit code 1 when others have locked some of them.
+    """Changes all selected tasks, or shows them; exit code 1 if other sessions have locked some of them.
 
-    note: for requeue.
+    note: only for requeue.
     """
     from contentq.queue import selectors
 
@@ -90,20 +94,22 @@ def change_selected(
                 locked += step.locked
                 yield step.tasks
 
-        changed = go_through(
+        changed = run_steps(
             operation,
             lambda: _count(connection, operation, selector),
             steps(),
-            lambda number: _told(operation, number),
+            lambda number: _describe_done(operation, number),
         )
     if as_json:
         print_json({"changed": changed, "locked": locked})
     else:
-        print_line(_told(operation, changed))
+        print_line(_describe_done(operation, changed))
     if locked:
         if not as_json:
             left = f"{count_of(locked, 'task')} locked by another session"
-            print_line(f"Error: {left} and left as before; run this again when it has ended", err=True)
+            print_line(
+                f"Error: {left} and not changed; run the command again when that session has ended", err=True
+            )
         ctx.exit(1)
 
 
@@ -123,7 +129,7 @@ def _show(connection: Connection, operation: Operation, selector: Selector, as_j
         rows = [
             {name: row[name] for name in ("task_id", "account_id", "status", "topic", "error")} for row in examples
         ]
-        print_table("such as", rows, "", give_way=["topic", "error"])
+        print_table("for example", rows, "", give_way=["topic", "error"])
 
 
 def _count(connection: Connection, operation: Operation, selector: Selector) -> int:
@@ -132,5 +138,5 @@ def _count(connection: Connection, operation: Operation, selector: Selector) -> 
     return sum(selectors.count(connection, selector, operation).values())
 
 
-def _told(operation: Operation, tasks: int) -> str:
+def _describe_done(operation: Operation, tasks: int) -> str:
     return f"{count_of(tasks, 'task')} {_DONE[operation][tasks != 1]}"

@@ -1,4 +1,4 @@
-"""The options that say which tasks a command is about, and the times that some of them take."""
+"""The options that select tasks, and the parameter type of their times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Moment(_MomentType):
-    """A click parameter type: a time, or a duration, which means so long ago. A time without a zone is local."""
+    """A click parameter type: a time, or a duration before now. A time without a zone is local."""
 
     name = "time"
 
@@ -42,7 +42,7 @@ class Moment(_MomentType):
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
             self.fail(
-                f"{value!r} is neither a time nor a duration; write for instance 2030-01-31, "
+                f"{value!r} is neither a time nor a duration; use for example 2030-01-31, "
                 "2030-01-31T12:00:00+00:00, or 2h for two hours ago",
                 param,
                 ctx,
@@ -53,7 +53,7 @@ MOMENT = Moment()
 
 
 def time_of(connection: Connection, moment: datetime | timedelta | None) -> datetime | None:
-    """The time that is meant, by the database's clock."""
+    """Resolves a duration to a time by the database's clock."""
     from contentq.queue.inspection import now
 
     return now(connection) - moment if isinstance(moment, timedelta) else moment
@@ -61,7 +61,7 @@ def time_of(connection: Connection, moment: datetime | timedelta | None) -> date
 
 @dataclass(frozen=True)
 class GivenSelector:
-    """The options as they were given: accounts by any name, times also as durations."""
+    """The options as given: accounts by any name, times also as durations."""
 
     status: str | None = None
     account: str | None = None
@@ -74,7 +74,7 @@ class GivenSelector:
 
     @property
     def is_empty(self) -> bool:
-        """Whether none was given."""
+        """Whether no option was given."""
         return self == GivenSelector()
 
     def resolve(self, connection: Connection) -> Selector:
@@ -95,7 +95,7 @@ class GivenSelector:
 
 
 _OPTIONS: dict[str, Callable[[F], F]] = {
-    "status": click.option("--status", type=click.Choice(STATUSES), help="Only tasks of this status."),
+    "status": click.option("--status", type=click.Choice(STATUSES), help="Only tasks with this status."),
     "account": click.option(
         "--account",
         metavar="ACCOUNT",
@@ -105,25 +105,25 @@ _OPTIONS: dict[str, Callable[[F], F]] = {
     "category": click.option("--category", callback=not_empty, help="Only tasks of this category."),
     "batch": click.option("--batch", callback=not_empty, help="Only tasks of this batch."),
     "since": click.option(
-        "--since", type=MOMENT, help="Only tasks submitted since then; 2h means since two hours ago."
+        "--since", type=MOMENT, help="Only tasks submitted at or after this time; 2h means two hours ago."
     ),
-    "until": click.option("--until", type=MOMENT, help="Only tasks submitted before then."),
+    "until": click.option("--until", type=MOMENT, help="Only tasks submitted before this time."),
     "error": click.option(
         "--error",
         callback=not_empty,
-        help="Only tasks whose error has this text in it, or is of this kind (contentq errors).",
+        help="Only tasks whose error contains this text or is of this kind (contentq errors).",
     ),
     "worker": click.option(
         "--worker",
         type=click.IntRange(1, LARGEST_ID),
         metavar="ID",
-        help="Only tasks that this worker runs; of those that failed, those that it ran last.",
+        help="Only tasks that this worker runs, and failed tasks that it ran last.",
     ),
 }
 
 
 def selector_options(*names: str) -> Callable[[F], F]:
-    """Adds the options that select tasks, all or those named; the command gets a GivenSelector named selector."""
+    """Adds the options that select tasks, all or those named; passes a GivenSelector named selector."""
 
     def decorate(command: F) -> F:
         chosen = {name: _OPTIONS[name] for name in names or _OPTIONS}

@@ -1,4 +1,4 @@
-"""A connection for a command, to a database whose schema fits this program."""
+"""A database connection for a command; the schema must match this program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_session(options: GlobalOptions) -> Iterator[psycopg.Connection[TupleRow]]:
-    """The connection, in autocommit mode. Raises DatabaseUnreachable or SchemaMismatch."""
+    """Yields a connection in autocommit mode. Raises DatabaseUnreachable or SchemaMismatch."""
     from contentq.database import dsn
     from contentq.database.connect import connect
     from contentq.database.revisions import require_head

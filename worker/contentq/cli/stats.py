@@ -1,4 +1,4 @@
-"""`contentq stats`: the state of the queue at a glance."""
+"""`contentq stats`: an overview of the queue."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 PARTS = {
     "queue_overview": "tasks",
     "gate_status": "closed gates",
-    "paused_accounts": "accounts that wait",
+    "paused_accounts": "accounts on hold",
     "backlog_by_account": "backlog by account",
     "worker_status": "workers",
     "throughput": "completed by minute",
     "usage_by_account": "this month by account",
     "usage_by_model": "this month by model",
 }
-"""The views that are read, with their headings."""
+"""The views to read, with their headings."""
 
 ONLY_WHEN_ANY = ("gate_status", "paused_accounts", "usage_by_account", "usage_by_model")
-"""Those of which nothing is shown when there is nothing."""
+"""The views that are omitted if they have no rows."""
 
 HEADINGS = {"account_id": "account", "oldest_age": "oldest", "heartbeat_age_s": "heartbeat_s"}
-"""Shorter headings of columns, so that 80 characters are enough."""
+"""Shorter column headings, to fit into 80 characters."""
 
 COLUMNS = {
     "gate_status": {"key": "gate", "opens_at": "closed until", "workers": "workers", "reason": "reason"},
@@ -68,7 +68,7 @@ COLUMNS = {
         "cost_each": "each",
     },
 }
-"""The columns that people are shown, with their headings, of views that have more."""
+"""The columns shown to people, with their headings, of views that have more."""
 
 GIVE_WAY = {
     "gate_status": ["gate", "reason"],
@@ -78,11 +78,11 @@ GIVE_WAY = {
     "usage_by_account": ["name"],
     "usage_by_model": ["model"],
 }
-"""The columns of each that are cut on a narrow terminal."""
+"""The columns that are cut on a narrow terminal, by view."""
 
 
 LATENCY_BY = {"all": None, "account": "account", "category": "category", "priority": "priority"}
-"""The tables of --since, and what latency() is asked for each."""
+"""The tables of --since, with the argument of latency() for each."""
 
 LATENCY_SHOWN = ("tasks", "wait_p50", "wait_p95", "wait_p99", "run_p50", "run_p95", "run_p99")
 
@@ -93,7 +93,7 @@ MOST_SHOWN = 20
 @click.option(
     "--since",
     type=DURATION,
-    help="Show instead how long tasks waited and ran that were completed since so long ago: 5m, 1h, 1d.",
+    help="Show waiting and running times of tasks completed within this time instead: 5m, 1h, 1d.",
 )
 @json_option
 @click.pass_obj
@@ -101,12 +101,12 @@ def stats(options: GlobalOptions, /, since: timedelta | None, as_json: bool) -> 
     """Show task counts, workers and throughput.
 
     All figures are from one moment, with at most 20 rows of each kind. Closed gates, accounts that are paused or
-    over their budget, and the usage of this month by account and by model are shown when there are any. With
-    --json, oldest_age and up are in seconds.
+    over budget, and this month's usage by account and by model are omitted if empty. With --json, oldest_age and
+    up are in seconds.
 
-    With --since, percentiles in seconds: half of the tasks waited wait_p50 at most, 95 % wait_p95, 99 % wait_p99.
-    A task waits from when it was ready, which a scheduled time, a snooze and the time before a retry put off. The
-    last 10,000 completed tasks are counted at most.
+    With --since, the figures are percentiles in seconds: half of the tasks waited at most wait_p50, 95 % at most
+    wait_p95, and 99 % at most wait_p99. Waiting time starts when a task is ready: after its scheduled time, a
+    snooze, or the backoff before a retry. At most the last 10,000 completed tasks are counted.
     """
     from contentq.queue import inspection
 

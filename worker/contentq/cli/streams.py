@@ -1,4 +1,4 @@
-"""Standard output and standard error that are closed, full, or not read: a sentence or silence, no traceback."""
+"""Handles standard streams that are closed, full or not read, without a traceback."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contentq.errors import AnswerLost, ContentQueueError
 
 
 def open_standard_streams() -> None:
-    """Puts something in the place of standard streams that are closed.
+    """Replaces closed standard streams.
 
-    Otherwise the next file or connection that is opened would take their number, and get what is meant for them.
-    Whatever is written to standard output then fails; what is written to standard error is dropped.
+    Otherwise the next file or connection that is opened would get their number and receive their data. Writes to
+    a replaced standard output then fail; writes to a replaced standard error are dropped.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -24,13 +24,13 @@ def open_standard_streams() -> None:
         except OSError:
             os.dup2(os.open(os.devnull, flags), number)
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open as long as the process
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def abandon_output() -> None:
-    """Drops what cannot be written any more, so that the interpreter does not try again as it ends."""
+    """Drops output that cannot be written, so that the interpreter does not try again when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -40,26 +40,29 @@ def abandon_output() -> None:
 
 
 def print_error(text: str, *, of_several_lines: bool = False) -> None:
-    """Prints to standard error, if that can be. of_several_lines: not one message, whose lines are indented."""
+    """Prints to standard error and ignores failures.
+
+    of_several_lines: the text is not one message; its lines are not indented.
+    """
     with suppress(OSError):
         (print_text if of_several_lines else print_message)(text, err=True)
 
 
 def check_output(undone: str) -> None:
-    """Raises ContentQueueError when standard output is closed. undone: what was therefore not done, a sentence."""
+    """Raises ContentQueueError if standard output is closed. undone: a clause on what was therefore not done."""
     try:
         flags = fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL)
-    except (OSError, ValueError):  # a stream that is no file
+    except (OSError, ValueError):  # a stream without a file descriptor
         return
     if flags & os.O_ACCMODE == os.O_RDONLY:
-        raise ContentQueueError(f"standard output is closed, and would have to take the answer: {undone}")
+        raise ContentQueueError(f"standard output is closed and cannot show the result: {undone}")
 
 
 @contextmanager
 def answering(done: str) -> Iterator[None]:
-    """Around the output of a command that must not be run again. done: what it has done, a sentence.
+    """Wraps the output of a command that must not be run again. done: a clause on what the command has done.
 
-    Raises AnswerLost when the output cannot be written. That nobody reads it any more is no error.
+    Raises AnswerLost if the output cannot be written. A closed pipe is not an error.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""`contentq submit`: one task from options, or many from a file."""
+"""`contentq submit`: inserts one task from options, or many from a file."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-"""By the ending of a file's name."""
+"""Formats by file name extension."""
 
 STDIN = Path("-")
 
 ABOUT = {column.name for column in SETTABLE if column.describes}
-"""Columns of which one task from options has at least one: an empty task is a mistake."""
+"""Columns of which a task from options needs at least one: an empty task is a mistake."""
 
 FROM_NOW = "_from_now"
-"""The end of the name of an option that gives a time from now."""
+"""The suffix of option names whose value is a duration from now."""
 
-_HELP = f"""Put one task into the queue, or a FILE of tasks.
+_HELP = f"""Insert one task, or a FILE of tasks.
 
-One task is made from options: --account, and at least one that says what it is about. FILE (- for standard
-input) is CSV, its first line naming the columns, or JSON lines, one object a line; the columns are those of
-the table: {", ".join(column.name for column in SETTABLE)}.
-Options fill in what a record leaves out. It is one transaction: all of it, or nothing. Tasks whose task_id
-exists already are left out and reported. The tasks of a FILE are a batch, which gets a name unless --batch or
-the column batch gives one.
+One task comes from options: --account, and at least one option that describes it. A FILE (- for standard input) is
+CSV with column names in its first line, or JSON Lines with one object per line. The columns are those of the
+table: {", ".join(column.name for column in SETTABLE)}. Options set values that a record leaves out. All tasks are
+inserted in one transaction, or none. Tasks whose task_id already exists are skipped and reported. The tasks of a
+FILE form a batch; its name is generated unless --batch or the column batch names it.
 
-With --wait, the command ends when the tasks have ended: 0 when all were completed, 1 when some ended otherwise.
+With --wait, the command waits until the tasks have ended. Exit code 0: all were completed; 1: some ended
+otherwise.
 
 Exit code 7: the tasks were inserted, but the output could not be written. Do not submit them again.
 """
@@ -74,32 +74,37 @@ def _task_options(command: F) -> F:
 @click.argument(
     "file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
-@click.option("--format", "file_format", type=click.Choice(["csv", "jsonl"]), help="Of FILE; else by its ending.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["csv", "jsonl"]),
+    help="Format of FILE. Default: by its file name extension.",
+)
 @_task_options
-@click.option("--wait", "waits", is_flag=True, help="Wait until the tasks, or the batch, have ended.")
+@click.option("--wait", "waits", is_flag=True, help="Wait until all submitted tasks have ended.")
 @json_option
 @click.pass_context
 def submit(
     ctx: click.Context, /, file: Path | None, file_format: str | None, waits: bool, as_json: bool, **given: Any
 ) -> None:
-    """Puts one task into the queue, or a file of tasks."""
+    """Inserts one task, or a file of tasks."""
     values = _values(given)
     if file is None:
         task_id = _submit_one(ctx.obj, values, as_json)
         if waits and not wait_for(ctx.obj, [task_id], None, as_json=as_json):
             ctx.exit(1)
     elif given["topic"] is not None or given["task_id"] is not None:
-        raise click.UsageError("--topic and --task-id are about one task; a FILE has columns for them")
+        raise click.UsageError("--topic and --task-id describe one task; a FILE has columns for them")
     else:
         names = _submit_many(ctx.obj, file, file_format or _format_of(file), values, as_json)
-        # Each of them, whatever became of those before.
+        # Wait for every batch, even if one before was not completed.
         completed = [wait_for(ctx.obj, [], name, as_json=as_json) for name in names if waits]
         if not all(completed):
             ctx.exit(1)
 
 
 def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
-    """The columns that the options set: as text, or as a time from now."""
+    """The columns that the options set: as text, or as a duration from now."""
     values: dict[str, str | timedelta] = {}
     for column in SETTABLE:
         option = column.option
@@ -108,8 +113,8 @@ def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
         value, from_now = given[column.name], given.get(column.name + FROM_NOW)
         if value is not None and from_now is not None:
             assert option.duration is not None
-            raise click.UsageError(f"{option.duration.flag} and {option.flag} exclude each other")
-        if isinstance(value, bool):  # a flag that says no
+            raise click.UsageError(f"give either {option.duration.flag} or {option.flag}, not both")
+        if isinstance(value, bool):  # the flag turns the column off
             value = "false" if value else None
         chosen = value if from_now is None else from_now
         if chosen is not None:
@@ -118,19 +123,19 @@ def _values(given: dict[str, Any]) -> dict[str, str | timedelta]:
 
 
 def _submit_one(options: GlobalOptions, values: dict[str, str | timedelta], as_json: bool) -> str:
-    """Inserts one task and prints its task_id, which it returns."""
+    """Inserts one task and prints its task_id; returns the task_id."""
     from contentq.queue.submission import submit_one
 
     if not ABOUT & values.keys():
-        raise click.UsageError("say what the task is about, for instance with --topic, or name a FILE of tasks")
+        raise click.UsageError("no task given: describe one, for example with --topic, or name a FILE of tasks")
     if "account_id" not in values:
-        raise click.UsageError("name the account with --account")
+        raise click.UsageError("no account given: name it with --account")
     check_output("nothing was inserted")
     with open_session(options) as connection:
         _find_account(connection, values)
         task_id = submit_one(connection, values)
     if task_id is None:
-        raise ContentQueueError(f"there is a task {values['task_id']} already; it was left as it is")
+        raise ContentQueueError(f"task {values['task_id']} already exists; it was not changed")
     with answering(f"task {task_id} was inserted"):
         if as_json:
             print_json({"task_id": task_id})
@@ -170,7 +175,7 @@ def _submit_many(
 def _noting_batches(
     columns: Sequence[str], rows: Iterable[Row], default: str, batches: dict[str, None]
 ) -> Iterator[Row]:
-    """The rows; adds the names of their batches to batches, in their order. default: of a row that names none."""
+    """Yields the rows; adds their batch names to batches, in order. default: the batch of rows without one."""
     if "batch" not in columns:
         yield from rows
         return
@@ -194,7 +199,7 @@ def _print_answer(done: Submitted, batches: list[str], as_json: bool) -> None:
     batch = f"batch {batches[0]}" if len(batches) == 1 else f"{len(batches)} batches"
     print_line(f"{count_of(done.inserted, 'task')} submitted, {batch}")
     if done.duplicates:
-        print_line(f"{done.duplicates} left out, as their task_id exists already:", err=True)
+        print_line(f"{done.duplicates} skipped, because their task_id already exists:", err=True)
         for line, task_id in done.first_duplicates:
             print_line(f"  line {line}: {task_id}", err=True)
         if done.duplicates > len(done.first_duplicates):
@@ -202,7 +207,7 @@ def _print_answer(done: Submitted, batches: list[str], as_json: bool) -> None:
 
 
 def _find_account(connection: Connection, values: dict[str, str | timedelta]) -> None:
-    """Puts the id in the place of the account's name. Raises InputRefused when there is no such account."""
+    """Replaces the account's name with its id. Raises InputRefused if the account does not exist."""
     from contentq.queue.accounts import find_account
 
     named = values.get("account_id")
@@ -216,7 +221,7 @@ def _find_account(connection: Connection, values: dict[str, str | timedelta]) ->
 
 @contextmanager
 def _report_nothing_inserted() -> Iterator[None]:
-    """For whatever is refused, so that no one wonders what became of the lines before."""
+    """Adds to a refusal that no line was inserted."""
     try:
         yield
     except InputRefused as error:
@@ -226,7 +231,7 @@ def _report_nothing_inserted() -> Iterator[None]:
 def _format_of(file: Path) -> str:
     found = FORMATS.get(file.suffix.lower())
     if found is None:
-        raise click.UsageError("say what FILE is with --format csv or --format jsonl")
+        raise click.UsageError("the format of FILE is unknown: give --format csv or --format jsonl")
     return found
 
 
@@ -236,7 +241,7 @@ def _open(file: Path) -> IO[bytes]:
 
 @contextmanager
 def _progress(file: IO[bytes]) -> Iterator[Callable[[int], None]]:
-    """A bar over the bytes of the file, on a terminal."""
+    """Shows a progress bar over the bytes of the file, on a terminal."""
     if not sys.stderr.isatty():
         yield lambda _rows: None
         return

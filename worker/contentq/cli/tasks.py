@@ -1,4 +1,4 @@
-"""`contentq list` and `contentq show`: looking at tasks."""
+"""`contentq list` and `contentq show`: read tasks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ T = TypeVar("T")
 
 @click.command("list")
 @selector_options()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Maximum number of tasks."
+)
 @click.option("--before", type=int, metavar="ID", help="Only tasks with a smaller id: the next page.")
 @json_option
 @click.pass_obj
@@ -64,20 +66,20 @@ def list_tasks(
         return
     print_table(None, [_narrow(row, now) for row in rows], "no tasks", give_way=["topic"])
     if len(rows) == limit:
-        print_line(f"older ones: add --before {rows[-1]['id']}", err=True)
+        print_line(f"for older tasks, add: --before {rows[-1]['id']}", err=True)
 
 
 @click.command()
 @click.argument("task_id")
 @click.option("--content", "with_content", is_flag=True, help="Show the text that the task produced.")
-@click.option("--follow", "following", is_flag=True, help="Show what becomes of it, line by line, until it ends.")
+@click.option("--follow", "following", is_flag=True, help="Print changes of the task until it ends.")
 @json_option
 @click.pass_context
 def show(ctx: click.Context, /, task_id: str, with_content: bool, following: bool, as_json: bool) -> None:
-    """Show everything about one task.
+    """Show all details of one task.
 
-    With --follow, the exit code is 0 when the task was completed and 1 when it ended otherwise; --json then prints
-    one object a line.
+    With --follow, the exit code is 0 if the task was completed and 1 if it ended otherwise; --json then prints one
+    object per line.
     """
     with open_session(ctx.obj) as connection:
         if not following:
@@ -125,22 +127,22 @@ def _require(connection: Connection, task_id: str, found: T | None) -> T:
 
 
 def _describe_error(error: Any) -> str:
-    """A failed attempt in a line: its message, after the name of its class unless it begins with that itself.
+    """Formats a failed attempt as one line: its error class and message, without repeating the class.
 
-    Whatever else has been put into attempt_errors by hand is shown as it is.
+    Values that were put into attempt_errors by hand are shown as JSON.
     """
     if not isinstance(error, dict):
         return f"attempt ?: {json.dumps(error, ensure_ascii=False)}"
     name, message = error.get("error_class"), str(error.get("message"))
-    said = message if not name or message.partition(":")[0] == name else f"{name}: {message}"
-    return f"attempt {error.get('attempt', '?')} at {error.get('at', '?')}: {said}"
+    text = message if not name or message.partition(":")[0] == name else f"{name}: {message}"
+    return f"attempt {error.get('attempt', '?')} at {error.get('at', '?')}: {text}"
 
 
 def _print_content(content: dict[str, Any] | None, content_id: int | None) -> None:
     if content is None and content_id is not None:
-        print_prose(f"\ncontent {content_id} is not of the task's account")
+        print_prose(f"\ncontent {content_id} does not belong to the task's account")
     elif content is None:
-        print_prose("\nit has no content")
+        print_prose("\nthe task has no content")
     else:
         print_line()
         print_line(f"content {content['id']}, {content['word_count']} words, {content['review_status']}")
@@ -150,7 +152,7 @@ def _print_content(content: dict[str, Any] | None, content_id: int | None) -> No
 
 
 def _narrow(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """What fits on a line of a terminal."""
+    """The columns that fit on a line of a terminal."""
     return {
         "id": row["id"],
         "task_id": row["task_id"],
@@ -162,7 +164,7 @@ def _narrow(row: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def age_of(time: datetime | str, now: datetime) -> str:
-    """How long ago it was, in its largest unit; what Python cannot hold, as it is."""
+    """Formats the age in its largest unit; returns a time that Python cannot represent unchanged."""
     if not isinstance(time, datetime):
         return time
     age = max(now - time, timedelta(0))

@@ -1,4 +1,4 @@
-"""`contentq top`: the queue as it is now, drawn again and again."""
+"""`contentq top`: a live display of the queue."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from contentq.queue.live import Live
 
 ROWS = 50
-"""Rows of a kind that are read: a screen rarely has more lines."""
+"""Maximum rows of each kind; a screen rarely has more lines."""
 
 ROWS_ONCE = 20
-"""The same with --once, which is not bound to a screen."""
+"""The same with --once, whose output may be longer than a screen."""
 
 CUT_AFTER = 15.0
-"""Seconds after which a connection is cut that has not answered; its server should have given up before."""
+"""Seconds after which an unresponsive connection is cut; the server should have given up before."""
 
 REST = 4
-"""A display of a large queue rests so many times as long as it has looked, and so is a small part of the load."""
+"""Minimum pause between two polls, as a multiple of the duration of a poll; limits the load on a large queue."""
 
 
 @click.command()
@@ -49,24 +49,24 @@ REST = 4
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="Time between two updates.",
 )
-@click.option("--once", is_flag=True, help="Print one picture, and end; also into a pipe.")
+@click.option("--once", is_flag=True, help="Print one snapshot and exit; the output may be a pipe.")
 @json_option
 @click.pass_obj
 def top(options: GlobalOptions, /, interval: float, once: bool, as_json: bool) -> None:
     """Watch the queue: rates, backlog, progress, workers, gates.
 
-    Rates, and how long tasks waited and ran, are of the last minute. What is read is bounded by the screen, except
-    for the backlog, which is counted: with millions of tasks it looks less often than --interval says. Press q or
-    Ctrl-C to end it, any other key to look at once. It outlives a restart of the database. --json prints the
-    figures of one moment; submitted and completed are by second.
+    Rates, and waiting and running times, cover the last minute. An update reads no more rows than the screen
+    shows, except that it counts the backlog; with millions of tasks, updates are therefore less frequent than
+    --interval. Press q or Ctrl-C to quit, any other key to update at once. The display survives a restart of the
+    database. --json prints one snapshot; submitted and completed are counts per second.
     """
     from contentq.database import dsn
 
     once = once or as_json
     if not once and not console().is_terminal:
-        raise click.UsageError("the output is not a terminal; --once prints one picture")
+        raise click.UsageError("the output is not a terminal; use --once to print one snapshot")
     watcher = _Watcher(dsn.resolve(options.dsn))
     try:
         first = watcher.look(ROWS_ONCE if once else ROWS)
@@ -81,14 +81,14 @@ def top(options: GlobalOptions, /, interval: float, once: bool, as_json: bool) -
 
 
 class _Watcher:
-    """Looks at the queue, over one connection that is opened again when it was lost."""
+    """Polls the queue over one connection; reopens the connection after it is lost."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._connection: psycopg.Connection[TupleRow] | None = None
 
     def look(self, rows: int) -> Live:
-        """The state now. Raises the error of the database; the next look opens a new connection then."""
+        """Returns the current state. Raises database errors; the next call then opens a new connection."""
         from contentq.database.connect import connect, cut
         from contentq.database.revisions import require_head
         from contentq.queue import live
@@ -108,14 +108,14 @@ class _Watcher:
             raise
 
     def close(self) -> None:
-        """Closes the connection, if there is one."""
+        """Closes the connection, if it is open."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def _watch(watcher: _Watcher, first: Live, interval: float) -> None:
-    """Draws until the user has seen enough."""
+    """Draws until the user quits."""
     from rich.live import Live as Display
 
     with _keys() as pressed, _sigterm_restores_the_terminal():
@@ -131,13 +131,13 @@ def _watch(watcher: _Watcher, first: Live, interval: float) -> None:
                     rest = max(interval, REST * (time.monotonic() - began))
                 display.refresh()
         except KeyboardInterrupt:
-            pass  # the usual way to end it
+            pass  # the usual way to quit
         finally:
             display.stop()
 
 
 class _Picture:
-    """The latest figures, and since when there are no newer ones."""
+    """The latest figures, and how long they are outdated."""
 
     def __init__(self, first: Live, keys: str) -> None:
         self._first = self._latest = first
@@ -146,7 +146,7 @@ class _Picture:
         self._since = 0.0
 
     def look(self, watcher: _Watcher) -> bool:
-        """Looks once more, and returns whether it has seen anything. Raises what will not pass by itself."""
+        """Polls once; returns whether it succeeded. Raises errors other than outages."""
         from contentq.engine.database_errors import is_outage
 
         try:
@@ -163,7 +163,7 @@ class _Picture:
             return False
 
     def __rich__(self) -> Screen:
-        """The screen, also between two looks: its size, and the age of a trouble, are those of now."""
+        """The screen. It is also drawn between polls, with the current size and age of an outage."""
         trouble = None
         if self._reason is not None:
             trouble = Trouble(self._reason, time.monotonic() - self._since)
@@ -172,7 +172,7 @@ class _Picture:
 
 @contextmanager
 def _keys() -> Iterator[Callable[[float], str]]:
-    """A function that waits for a key, so many seconds at most; it returns the key, or nothing."""
+    """Yields a function that waits for a key for at most so many seconds; it returns the key, or ''."""
     if not sys.stdin.isatty():
 
         def wait(seconds: float) -> str:
@@ -187,7 +187,7 @@ def _keys() -> Iterator[Callable[[float], str]]:
         ready, _, _ = select.select([place], [], [], seconds)
         if not ready:
             return ""
-        # Nothing to read: the terminal is gone.
+        # An empty read means that the terminal is gone.
         return os.read(place, 64).decode(errors="replace")[:1] or "q"
 
     before = termios.tcgetattr(place)
@@ -200,7 +200,7 @@ def _keys() -> Iterator[Callable[[float], str]]:
 
 @contextmanager
 def _sigterm_restores_the_terminal() -> Iterator[None]:
-    """SIGTERM ends the program as usual, but by way of all that is to be cleaned up."""
+    """Makes SIGTERM exit the program through its cleanup."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""What `contentq top` draws, as wide and as high as the terminal is."""
+"""The screen of `contentq top`, fitted to the size of the terminal."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from contentq.cli.follow import clock
 from contentq.cli.output import build_table, count_of, escape, format_value
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251 - it draws on what it is given
+    from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251 - only for types
 
     from contentq.queue.live import Live
 
 SPARKLINES = ((110, 60), (80, 30), (0, 15))
-"""From how many columns on there is room for sparklines of so many."""
+"""Minimum width of the terminal, with the length of the sparklines that fit."""
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " _.-~=+*#"
 
 BAR = 8
-"""Characters of a progress bar."""
+"""Width of a progress bar, in characters."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why there are no newer figures."""
+    """Why there are no new figures."""
 
     reason: str
     lasted: float
@@ -38,10 +38,10 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Section:
-    """A table of the screen, in which columns that have no value are left out.
+    """A table of the screen; columns without any value are omitted.
 
-    of_all: how many rows there are, of which these are the first.
-    give_way: the columns that are cut when the terminal is too narrow.
+    of_all: the total number of rows, of which these are the first.
+    give_way: columns that are cut if the terminal is too narrow.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Screen:
-    """The picture of one moment. before: the first one, with which the counts of failures are compared.
+    """A snapshot. before: the first snapshot, with which failure counts are compared.
 
-    keys: what the user can press.
+    keys: a hint on the keys to press.
     """
 
     live: Live
@@ -63,7 +63,7 @@ class Screen:
     keys: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """Draws it: everything, or as much as there are lines."""
+        """Draws all rows, or as many as the terminal has lines."""
         from rich.text import Text
 
         width, ascii_only = options.max_width, options.ascii_only
@@ -72,10 +72,10 @@ class Screen:
         for number, line in enumerate(head):
             yield Text(line, style="bold" if number == 0 else style, no_wrap=True, overflow="ellipsis")
         if self.trouble is not None:
-            said = f"no figures for {self.trouble.lasted:.0f} s, trying again: {self.trouble.reason}"
-            yield Text(escape(said), style="bold red", no_wrap=True, overflow="ellipsis")
+            outage = f"no figures for {self.trouble.lasted:.0f} s, trying again: {self.trouble.reason}"
+            yield Text(escape(outage), style="bold red", no_wrap=True, overflow="ellipsis")
         sections = [*_sections(self.live, ascii_only)]
-        # Of what is inside a display of the whole screen, options.height does not say how high that is.
+        # Inside a full-screen display, options.height is not the height of the screen.
         lines = console.height - len(head) - (self.trouble is not None) if console.is_alt_screen else None
         shown = share_out([len(section.rows) for section in sections], lines, len(sections))
         spare = lines is None or lines >= sum(shown) + 2 * len(sections) + 1
@@ -103,7 +103,7 @@ class Screen:
 
 
 def share_out(wanted: Sequence[int], lines: int | None, headings: int) -> list[int]:
-    """How many rows each section shows: all that it has, or a fair part of what is left of so many lines."""
+    """How many rows each section shows: all, or a fair share of the lines."""
     if lines is None:
         return [*wanted]
     shown = [0] * len(wanted)
@@ -114,7 +114,7 @@ def share_out(wanted: Sequence[int], lines: int | None, headings: int) -> list[i
 
 
 def sparkline(counts: Sequence[int], cells: int, ascii_only: bool = False) -> str:
-    """The counts as bars, the highest as high as can be; what is not nothing can be seen."""
+    """Draws the counts as bars, scaled to the highest; any count above 0 is visible."""
     blocks = ASCII_BLOCKS if ascii_only else BLOCKS
     each = len(counts) // cells
     bars = [sum(counts[at : at + each]) for at in range(0, each * cells, each)]
@@ -152,7 +152,7 @@ def _since(name: str, now: int, before: int) -> str:
 
 
 def _sections(live: Live, ascii_only: bool) -> Iterator[Section]:
-    """The tables that have rows; the first column is named after what its rows are."""
+    """The tables that have rows; the first column is named after the section."""
     kinds: list[tuple[str, list[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]], tuple[str, ...]]] = [
         ("account", live.accounts, _account, ("name",)),
         ("running", live.running, partial(_running, ascii_only), ("running", "topic")),
@@ -215,7 +215,7 @@ def _gate(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def progress_bar(percent: Any, ascii_only: bool) -> str | None:
-    """How far a task is; None when its handler has not said."""
+    """Draws the progress of a task; None if its handler has not reported any."""
     if percent is None or not math.isfinite(percent):
         return None
     done = min(max(float(percent), 0.0), 100.0)
@@ -225,7 +225,7 @@ def progress_bar(percent: Any, ascii_only: bool) -> str | None:
 
 
 def _short(time: timedelta | None) -> str:
-    """A duration without the hours that it does not have."""
+    """Formats a duration without zero hours."""
     return format_value(time).removeprefix("0:")
 
 

@@ -1,4 +1,4 @@
-"""`contentq try`: runs a handler once on a fake task, without a queue or a database."""
+"""`contentq try`: runs a handler once on a fake task, without a queue or database."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 STDOUT, STDERR = 1, 2
-"""File descriptors, as programs inherit them."""
+"""File descriptors, which programs inherit."""
 
 EXIT_NOT_COMPLETED = 1
-"""Exit code when the task would not be completed."""
+"""Exit code if the task would not be completed."""
 
 LEAVE_AFTER = 2.0
-"""Seconds after Ctrl-C in which a handler can clean up."""
+"""Seconds that a handler has to clean up after Ctrl-C."""
 
 PROGRESS_INTERVAL = 0.2
-"""Seconds, at least, between two lines of progress."""
+"""Minimum seconds between two lines of progress."""
 
 
 def _text_options(command: F) -> F:
-    """Adds an option for each text that a producer gives a handler."""
+    """Adds an option for each text that a producer passes to a handler."""
     for column in reversed(SETTABLE):
         if column.is_claimed and column.is_text and column.option is not None and column.name != "task_id":
             command = click.option(column.option.flag, column.name, help=column.option.help)(command)
@@ -55,7 +55,7 @@ def _text_options(command: F) -> F:
 
 
 def _object(_context: click.Context, _parameter: click.Parameter, given: str | None) -> dict[str, Any] | None:
-    """The JSON object that an option is. Raises BadParameter when it is none."""
+    """Parses the JSON object of an option. Raises BadParameter."""
     if given is None:
         return None
     try:
@@ -63,22 +63,36 @@ def _object(_context: click.Context, _parameter: click.Parameter, given: str | N
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise click.BadParameter('it must be a JSON object, such as {"page": 2}')
+        raise click.BadParameter('not a JSON object; give one such as {"page": 2}')
     return value
 
 
 @click.command("try")
 @handler_options
 @_text_options
-@click.option("--account", "account_id", type=int, default=1, show_default=True, metavar="ID")
-@click.option("--priority", type=click.IntRange(1, 10), default=5, show_default=True)
-@click.option("--timeout", type=DURATION, help="Deadline, from now: 90s, 10m, 2h, 1d.")
+@click.option(
+    "--account",
+    "account_id",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="ID",
+    help="The account of the task.",
+)
+@click.option(
+    "--priority",
+    type=click.IntRange(1, 10),
+    default=5,
+    show_default=True,
+    help="The priority of the task; larger is more urgent.",
+)
+@click.option("--timeout", type=DURATION, help="Time until the deadline: 90s, 10m, 2h, 1d. Default: no deadline.")
 @click.option(
     "--attempt",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Which attempt it is; those before it were retries.",
+    help="The number of the attempt; the ones before it count as retries.",
 )
 @click.option(
     "--max-retries", type=click.IntRange(0), default=3, show_default=True, help="Retries after the first attempt."
@@ -87,27 +101,33 @@ def _object(_context: click.Context, _parameter: click.Parameter, given: str | N
     "--previous-content",
     "previous_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Markdown that an earlier attempt has produced: context.previous_content.",
+    help="A Markdown file with the content of an earlier attempt: context.previous_content.",
 )
 @click.option(
     "--previous-error",
     metavar="TEXT",
-    help="Why the attempt before failed, or what to change in its content: context.previous_error.",
+    help="The error of the attempt before, or a reviewer's note: context.previous_error.",
 )
 @click.option(
     "--state",
     callback=_object,
     metavar="JSON",
-    help="What an attempt before has kept: context.state, a JSON object.",
+    help="The state that an attempt before has saved, a JSON object: context.state.",
 )
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    show_default=True,
+    help="The lowest level to log.",
+)
 @json_option
 def try_command(previous_file: Path | None, log_level: str, as_json: bool, **given: Any) -> int:
-    """Run a handler once on a fake task, and show what comes out.
+    """Run a handler once on a fake task, and show the outcome.
 
-    There is no queue, and no database: nothing is claimed, stored or retried. What the handler returns is printed,
-    with the time it took; what it raises, as what that would do to the task (exit code 1). Progress, logs,
-    tracebacks and what the handler prints go to standard error.
+    Uses no queue and no database: nothing is claimed, stored or retried. Prints what the handler returns, with the
+    time it took. If the handler raises an error, prints its effect on the task, with exit code 1. Progress, logs,
+    tracebacks and the output of the handler go to standard error.
     """
     with _Stdout() as stdout:
         return _try(pop_handler(given).of(given.get("category")), previous_file, log_level, as_json, stdout, given)
@@ -167,7 +187,7 @@ def _context(
 
 
 def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Runs it on an event loop. Whatever a handler blocks, Ctrl-C ends the process, and so does its end."""
+    """Runs the attempt on an event loop. A handler that blocks cannot prevent the exit, also after Ctrl-C."""
     others = set(threading.enumerate())
     exits: list[threading.Timer] = []
 
@@ -184,7 +204,7 @@ def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
     async def main() -> int:
         code = await attempt()
-        # To close the loop is to wait for threads that the handler may have left behind in it.
+        # Closing the loop waits for threads that the handler may have left in it.
         exit_soon(code)
         return code
 
@@ -205,7 +225,7 @@ def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 def _leave(code: int) -> None:
-    """Ends the process without waiting for a handler that still runs."""
+    """Exits without waiting for a handler that is still running."""
     if code == EXIT_INTERRUPTED:
         print_line("interrupted", err=True)
     sys.stdout.flush()
@@ -214,8 +234,8 @@ def _leave(code: int) -> None:
 
 
 class _Stdout:
-    """Standard output, kept for what this command shows: what a handler prints meanwhile, or a program that it has
-    started, goes to standard error."""
+    """Standard output, reserved for this command. Output of the handler, and of programs that it starts, goes to
+    standard error."""
 
     def __enter__(self) -> _Stdout:
         self._stream = sys.stdout
@@ -230,7 +250,7 @@ class _Stdout:
 
     @contextmanager
     def ours(self) -> Iterator[None]:
-        """Gives it back for as long as something is shown."""
+        """Restores standard output while the command prints."""
         self._restore()
         try:
             yield
@@ -243,13 +263,13 @@ class _Stdout:
         os.dup2(STDERR, STDOUT)
 
     def _restore(self) -> None:
-        self._stream.flush()  # of what a handler has written to sys.__stdout__
+        self._stream.flush()  # a handler may have written to sys.__stdout__
         os.dup2(self._saved, STDOUT)
         sys.stdout = self._stream
 
 
 class _ProgressLines:
-    """Shows progress on standard error, a line now and then; the first and the last are always shown."""
+    """Prints progress on standard error at intervals; always prints the first and the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -258,7 +278,7 @@ class _ProgressLines:
         self._next = 0.0
 
     def __call__(self, fraction: float | None, note: str | None) -> None:
-        """What a handler tells, as a worker would note it; what is None stays as it was."""
+        """Reports progress as a worker would record it; None keeps the value before."""
         from contentq.engine.progress import clean
 
         share, said = clean(fraction, note)
@@ -271,7 +291,7 @@ class _ProgressLines:
                 self._show()
 
     def flush(self) -> None:
-        """Shows what was held back."""
+        """Prints progress that was held back."""
         with self._lock:
             self._show()
 

@@ -1,4 +1,4 @@
-"""What an attempt has cost, as far as the database counts it, and in words."""
+"""The cost of an attempt, in words."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from decimal import Decimal
 from contentq.usage import counted_usage
 
 _LEAST_SHOWN = Decimal("1e-12")
-"""Costs below this are shown as 0; written out, 1e-100000 would fill the screen."""
+"""Smaller costs are shown as 0; written out, 1e-100000 would fill the screen."""
 
 
 def usage_in_words(result: str | None) -> str | None:
-    """Model, tokens and cost that a result names, on one line; None when it names neither tokens nor a cost.
+    """Formats the model, tokens and cost in a result on one line; None if it has neither tokens nor a cost.
 
-    result: JSON as it was stored.
+    result: the stored JSON.
     """
     try:
         found = counted_usage(json.loads(result or "null", parse_float=Decimal))

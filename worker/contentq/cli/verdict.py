@@ -1,4 +1,4 @@
-"""What `contentq try` shows: what would become of the task, from the outcome that a worker would report."""
+"""The output of `contentq try`: the outcome that a worker would report, and its effect on the task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Verdict:
-    """What would become of a task after a trial."""
+    """The effect of a trial on its task."""
 
     def __init__(self, task: Task, trial: Trial, checked: Sequence[Checked] = ()) -> None:
         from contentq.errors import HandlerError
@@ -48,7 +48,7 @@ class Verdict:
         elif isinstance(outcome, Snoozed):
             self._word, self._message = "snoozed", outcome.message
             self._retry_after = None if outcome.delay is None else outcome.delay.total_seconds()
-            after = "as long as contentq chooses" if outcome.delay is None else f"{self._retry_after:g} s"
+            after = "a time that contentq chooses" if outcome.delay is None else f"{self._retry_after:g} s"
             self._effect = f"snoozed for {after}"
         elif isinstance(outcome, Revised):
             usage = json.loads(outcome.extra) if outcome.extra else None
@@ -64,7 +64,7 @@ class Verdict:
         self._message = outcome.message
         if outcome.permanent or task.is_last_attempt:
             self._word = "failed"
-            self._effect = self._word if outcome.permanent else "failed, as no retry is left"
+            self._effect = self._word if outcome.permanent else "failed, because no retry is left"
             return
         self._word = "retried"
         delay = outcome.retry_after
@@ -82,9 +82,9 @@ class Verdict:
             self._effect = f"put back with its draft ({which})"
         elif outcome.keep_for_review and outcome.draft is not None:
             self._word = "for review"
-            self._effect = "completed, for a review, as no revision is left"
+            self._effect = "completed for a review, because no revision is left"
         else:
-            self._word, self._effect = "failed", "failed, as no revision is left"
+            self._word, self._effect = "failed", "failed, because no revision is left"
 
     @property
     def is_completed(self) -> bool:
@@ -92,7 +92,7 @@ class Verdict:
         return self._word == "completed"
 
     def print(self) -> None:
-        """For people: the content or the result, then what it took; what would go wrong, to standard error."""
+        """Prints the content or result, then time, tokens and cost; errors go to standard error."""
         if self._content is not None:
             print_prose(self._content["title"])
             print_prose(f"{count_of(self._content['word_count'], 'word')}\n\n{self._content['body'].strip()}\n")
@@ -105,7 +105,7 @@ class Verdict:
         print_line(self._taken(), err=not self.is_completed)
 
     def print_as_json(self) -> None:
-        """For programs. The traceback of an unexpected error goes to standard error all the same."""
+        """Prints JSON. The traceback of an unexpected error goes to standard error."""
         if self.is_completed:
             what = {**(self._content or {}), "result": self._result}
         else:
@@ -132,12 +132,14 @@ class Verdict:
 
     def _print_what_went_wrong(self) -> None:
         self._print_traceback()
-        said = f": {self._message}" if self._message else ""
-        print_message(f"The task would be {self._effect}{said}", err=True)
+        message = f": {self._message}" if self._message else ""
+        print_message(f"The task would be {self._effect}{message}", err=True)
         if self._state is not None:
-            print_message(f"The next attempt would find {json.dumps(self._state, ensure_ascii=False)}", err=True)
+            print_message(
+                f"The next attempt would get the state {json.dumps(self._state, ensure_ascii=False)}", err=True
+            )
         if self._trial.goes_on:
-            print_line("The handler is still running, and is left; in a worker it would keep its slot.", err=True)
+            print_line("The handler is still running; in a worker it would keep its slot.", err=True)
 
     def _print_traceback(self) -> None:
         from contentq.engine.results import traceback_of
@@ -147,7 +149,7 @@ class Verdict:
             print_text(f"{traceback_of(self._trial.error)}\n", err=True)
 
     def _taken(self) -> str:
-        """One line: seconds, tokens, cost."""
+        """Seconds, tokens and cost on one line."""
         usage = self._usage
         parts = [f"took {self._trial.seconds:.2f} s"]
         if "model" in usage:
@@ -163,7 +165,7 @@ class Verdict:
 
 
 def _describe(checked: Checked) -> str:
-    """What became of a check, on one line: min_words 300: passed."""
+    """The result of a check on one line, for example `min_words 300: passed`."""
     values = checked.setting if isinstance(checked.setting, list) else [checked.setting]
     setting = "" if checked.setting is True else f" {', '.join(map(str, values))}"
     why = checked.problem or checked.skipped

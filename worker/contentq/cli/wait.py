@@ -1,4 +1,4 @@
-"""`contentq wait`: until tasks have ended; its exit code says how."""
+"""`contentq wait`: waits until tasks have ended; the exit code is their outcome."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")
-@click.option("--batch", metavar="NAME", help="All tasks of this batch.")
+@click.option("--batch", metavar="NAME", help="Wait for all tasks of this batch.")
 @click.option(
-    "--timeout", type=Duration(plain_seconds=True), help="Give up after so long, with exit code 8: 90s, 10m, 2h."
+    "--timeout",
+    type=Duration(plain_seconds=True),
+    help="Give up after this time, such as 90s, 10m or 2h, with exit code 8. Default: wait without limit.",
 )
 @json_option
 @click.pass_context
@@ -33,13 +35,13 @@ def wait(
     timeout: timedelta | None,
     as_json: bool,
 ) -> None:
-    """Wait until tasks have ended, or all tasks of a batch.
+    """Wait until tasks, or all tasks of a batch, have ended.
 
-    Prints how many ended in which status. The exit code is 0 when all of them were completed, 1 when some ended
-    otherwise, 8 when the time was up.
+    Prints the number of tasks by final status. Exit code 0: all tasks were completed; 1: some ended otherwise; 8:
+    the timeout passed first.
     """
     if bool(task_ids) == (batch is not None):
-        raise click.UsageError("name tasks, or a batch with --batch")
+        raise click.UsageError("give either task ids or --batch NAME")
     if not wait_for(ctx.obj, list(task_ids), batch, timeout, as_json):
         ctx.exit(1)
 
@@ -51,7 +53,7 @@ def wait_for(
     timeout: timedelta | None = None,
     as_json: bool = False,
 ) -> bool:
-    """Waits for tasks or a batch and prints what became of them; returns whether all were completed."""
+    """Waits for tasks or a batch and prints the counts by status; returns whether all tasks were completed."""
     from contentq import api
 
     with open_session(options) as connection:
@@ -64,6 +66,6 @@ def wait_for(
 
 
 def in_words(counts: Mapping[Status, int]) -> str:
-    """Tasks by status, such as: 3 tasks: 2 completed, 1 failed."""
+    """Formats the counts, for example `3 tasks: 2 completed, 1 failed`."""
     parts = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     return f"{count_of(sum(counts.values()), 'task')}: {parts}"

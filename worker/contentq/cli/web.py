@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from contentq.cli.main import GlobalOptions
 
 TOKEN = "CONTENTQ_WEB_TOKEN"
-"""The variable of the environment with the token."""
+"""The environment variable with the token."""
 
 LEAST_TOKEN = 16
-"""Characters; what is shorter is guessed."""
+"""Minimum length of a token, in characters; shorter ones can be guessed."""
 
 
 @click.command()
@@ -34,13 +34,13 @@ LEAST_TOKEN = 16
     type=click.IntRange(0, 65_535),
     default=8080,
     show_default=True,
-    help="The port; 0: any that is free.",
+    help="The port; 0: any free port.",
 )
-@click.option("--operate", is_flag=True, help="Let people change things; otherwise they can only look.")
+@click.option("--operate", is_flag=True, help="Allow changes. Default: read-only.")
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"Ask for the token that is in this file, or in {TOKEN}.",
+    help=f"Require the token in this file. Default: the token in {TOKEN}, if set.",
 )
 @click.option(
     "--user-header",
@@ -52,7 +52,7 @@ LEAST_TOKEN = 16
     "hosts",
     metavar="NAME",
     multiple=True,
-    help="A name under which browsers may ask for the page, beside localhost and addresses; may be repeated.",
+    help="A host name that browsers may use for the page, in addition to localhost and addresses; repeatable.",
 )
 @log_options
 @click.pass_obj
@@ -67,16 +67,16 @@ def web(
     hosts: tuple[str, ...],
     **log: str,
 ) -> None:
-    """Serve a page that shows the queue, and everything around it.
+    """Serve a web page that shows the queue.
 
-    Whoever can reach the port sees it all, so that it listens on 127.0.0.1 only. Another --host needs a token, or
-    a proxy that says who the user is. What the page may do is what the login of the database may.
+    Anyone who can reach the port sees everything; the page therefore listens on 127.0.0.1 by default. Any other
+    --host needs a token, or a proxy that names the user. The page has the rights of its database login.
     """
     token = _read_token(token_file)
     if token is None and user_header is None and not _is_loopback(host):
         raise click.UsageError(
-            f"on {host} others can reach the page: give --token-file FILE, or --user-header NAME behind a "
-            "proxy that names the user"
+            f"others can reach the page on {host}: give --token-file FILE, or --user-header NAME behind a proxy "
+            "that names the user"
         )
     try:
         import uvicorn
@@ -90,21 +90,21 @@ def web(
         ) from None
     from contentq.database import dsn
 
-    with open_session(options):  # so that a mistake shows now
+    with open_session(options):  # report a wrong DSN or schema now
         pass
-    # Who has a token has it for one name; a name that leads here by a trick gets no cookie.
+    # A cookie is bound to one host name. A name that leads here by DNS rebinding gets no cookie.
     asked_by = None if token is not None else hosts
     app = create_app(
         dsn.resolve(options.dsn), operate=operate, token=token, user_header=user_header, hosts=asked_by
     )
     log_to_stderr(log["log_level"], log["log_format"])
-    # What it tells beside errors is what is printed here.
+    # uvicorn's own start messages repeat the address that is printed below.
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
     with _listen(host, port) as listening:
         address = f"[{host}]" if ":" in host else host
         print_line(f"http://{address}:{listening.getsockname()[1]}/")
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: None)  # uvicorn ends by them, and then sends them once more
+            signal.signal(each, lambda *_: None)  # uvicorn handles them, and raises them again when it has stopped
         server = uvicorn.Server(
             uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
@@ -114,13 +114,13 @@ def web(
 
 
 def _read_token(file: Path | None) -> str | None:
-    """The token, or None when none is asked for. Raises UsageError for one that is too easy to guess."""
+    """Reads the token; None if none is configured. Raises UsageError if it is too short."""
     given = os.environ.get(TOKEN) if file is None else file.read_text(encoding="utf-8", errors="replace")
     if given is None:
         return None
     if len(given.strip()) < LEAST_TOKEN:
         where = TOKEN if file is None else str(file)
-        raise click.UsageError(f"the token in {where} is shorter than {LEAST_TOKEN} characters")
+        raise click.UsageError(f"the token in {where} is shorter than {LEAST_TOKEN} characters; use a longer one")
     return given.strip()
 
 
@@ -134,7 +134,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises ContentQueueError."""
+    """Opens a listening socket. Raises ContentQueueError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,4 +1,4 @@
-"""`contentq worker`: runs a handler on the tasks of the queue until it is told to stop."""
+"""`contentq worker`: runs a handler on the tasks of the queue until it is stopped."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100_000),
     default=100,
     show_default=True,
-    help="Tasks that run at once.",
+    help="Maximum number of tasks that run at once.",
 )
-@click.option("--category", "categories", multiple=True, help="Claim only this category; may be repeated.")
+@click.option("--category", "categories", multiple=True, help="Claim only tasks of this category; repeatable.")
 @click.option(
     "--gate",
     metavar="KEY",
-    help="The gate of the provider that the handler calls: all workers that have it keep to one pace. "
-    "Handlers that ship with contentq may have one of their own, or several, in place of which it comes.",
+    help="The gate of the provider that the handler calls; all workers with this gate share one pace. "
+    "Replaces the gates of a built-in handler.",
 )
-@click.option("--no-gate", is_flag=True, help="Have no gate.")
-@click.option("--until-empty", is_flag=True, help="Stop when nothing waits any more.")
+@click.option("--no-gate", is_flag=True, help="Use no gate.")
+@click.option("--until-empty", is_flag=True, help="Exit when no task is waiting.")
 @click.option(
     "--grace",
     type=click.FloatRange(0),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="What running tasks get to end after the first signal to stop.",
+    help="Time that running tasks have to end after the first signal to stop.",
 )
 @click.option(
     "--poll",
@@ -68,46 +68,48 @@ if TYPE_CHECKING:
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look when nothing has woken the worker.",
+    help="Time between two polls when no notification arrives.",
 )
 @click.option(
     "--listen-dsn",
     envvar="CONTENTQ_LISTEN_DSN",
     metavar="DSN",
-    help="A direct way to the database for LISTEN and heartbeats, when --dsn leads through a pooler.",
+    help="A direct connection to the database for LISTEN and heartbeats, if --dsn goes through a pooler.",
 )
-@click.option("--no-listen", is_flag=True, help="Do not LISTEN; find new tasks by polling only.")
+@click.option("--no-listen", is_flag=True, help="Do not LISTEN; find new tasks only by polling.")
 @click.option(
     "--handler-connections",
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="Most connections that handlers hold at once through context.connection().",
+    help="Maximum number of connections that handlers have open at once through context.connection().",
 )
 @click.option(
-    "--progress/--no-progress", default=None, help="A progress bar; by default on a terminal with --until-empty."
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar. Default: only on a terminal with --until-empty.",
 )
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
     metavar="PORT",
-    help="Serve metrics of this worker, /healthz and /readyz on this port; 0: any that is free.",
+    help="Serve /metrics, /healthz and /readyz of this worker on this port; 0: any free port.",
 )
 @click.option(
     "--metrics-host",
     default="127.0.0.1",
     show_default=True,
     metavar="HOST",
-    help="The address of this machine to serve them on.",
+    help="The address to serve them on.",
 )
 @log_options
 @click.pass_obj
 def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
-    """Claim tasks, run a handler on each, store what comes out.
+    """Claim tasks, run a handler on each, and store the results.
 
-    The first SIGTERM or SIGINT ends it gracefully: nothing more is claimed, and what runs gets --grace seconds
-    before it is given back. A second one gives everything back at once. Exit code 0: all that was claimed has
-    ended; 6: some of it was given back.
+    The first SIGTERM or SIGINT stops the worker gracefully: it claims no more tasks, and releases those that still
+    run after --grace seconds. A second signal releases all tasks at once. Exit code 0: all claimed tasks have
+    ended; 6: some were released.
     """
     from contentq.database import dsn as dsns
     from contentq.database.database import Database
@@ -119,7 +121,7 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
     metrics_port: int | None = given.pop("metrics_port")
     metrics_host: str = given.pop("metrics_host")
     if metrics_port is not None:
-        require_client()  # before anything is begun
+        require_client()  # before anything starts
     log_level, log_format = given.pop("log_level"), given.pop("log_format")
     listen_dsn: str | None = given.pop("listen_dsn")
     if click.get_current_context().get_parameter_source("listen_dsn") is ParameterSource.COMMANDLINE:
@@ -141,7 +143,9 @@ def worker(obj: Any, /, progress: bool | None, **given: Any) -> None:
         if gate is not None:
             raise click.UsageError("give --gate or --no-gate, not both")
     elif gate in ("", "*"):
-        raise click.UsageError("--gate needs the key of a provider; the gate * is every worker's anyhow")
+        raise click.UsageError(
+            "--gate needs the key of a gate, such as the host of a provider; every worker has *"
+        )
     elif gate is None:
         gate, gates = handler.gate, handler.gates
     options = WorkerOptions(
@@ -196,7 +200,7 @@ async def _work(
                 raise
     print_error(_summary(running.counts, time.monotonic() - started))
     if ending is Ending.RELEASED:
-        # Handlers that cling to life would keep the interpreter from ending in good order.
+        # Handlers that do not stop would keep the interpreter from exiting.
         with suppress(OSError):
             sys.stderr.flush()
         os._exit(EXIT_RELEASED)
@@ -205,7 +209,7 @@ async def _work(
 
 @contextmanager
 def _signals_stop(running: Worker, watchdog: Watchdog, timings: Timings) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once, the third without a word."""
+    """SIGTERM and SIGINT stop the worker: the first gracefully, the second at once; the third kills it."""
     from contentq.engine.forks import handle_only_here
 
     loop = asyncio.get_running_loop()
@@ -231,11 +235,11 @@ def _signals_stop(running: Worker, watchdog: Watchdog, timings: Timings) -> Iter
 
 @contextmanager
 def _only_its_end_stops_the_loop() -> Iterator[None]:
-    """Makes the event loop deaf to stop(), with which a handler would end the whole worker."""
+    """Disables stop() of the event loop, with which a handler would end the whole worker."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        logging.getLogger("contentq.worker").error("a handler has called stop() of the event loop, which goes on")
+        logging.getLogger("contentq.worker").error("a handler called stop() of the event loop; it was ignored")
 
     setattr(loop, "stop", stop)  # noqa: B010 - it is a method
     try:
@@ -246,7 +250,7 @@ def _only_its_end_stops_the_loop() -> Iterator[None]:
 
 @contextmanager
 def _progress(database: Database, categories: tuple[str, ...] | None) -> Iterator[Observer]:
-    """A bar over the tasks that wait now, and whatever comes on top."""
+    """A progress bar over the waiting tasks; tasks that arrive later extend it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from contentq.engine.tally import Observer
