@@ -293,7 +293,7 @@ COMMENT ON FUNCTION contentq.add_usage(ids bigint[], usages text[], account_ids 
 
 -- Name: admit(bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) RETURNS record
+CREATE FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT blocked bigint[], OUT over_budget bigint[], OUT blocked_categories text[], OUT blocked_keys text[], OUT all_blocked boolean, OUT contended boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -315,11 +315,11 @@ DECLARE
     budget record;
     refused text[];
 BEGIN
-    held := '{}';
+    blocked := '{}';
     over_budget := '{}';
-    held_categories := '{}';
-    held_keys := '{}';
-    all_held := false;
+    blocked_categories := '{}';
+    blocked_keys := '{}';
+    all_blocked := false;
     contended := false;
     -- LIMIT forces one lookup for each id; the planner could reverse a plain join.
     SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
@@ -389,13 +389,13 @@ BEGIN
                 is_refused[places[i]] := true;
             END LOOP;
             IF each.account_id IS NULL AND each.category IS NULL THEN
-                all_held := true;
+                all_blocked := true;
             ELSIF each.account_id IS NULL THEN
-                held_categories := held_categories || each.category;
+                blocked_categories := blocked_categories || each.category;
             ELSIF each.category IS NULL THEN
-                held := held || each.account_id;
+                blocked := blocked || each.account_id;
             ELSE
-                held_keys := held_keys || contentq.budget_key(each.account_id, each.category);
+                blocked_keys := blocked_keys || contentq.budget_key(each.account_id, each.category);
             END IF;
             CONTINUE;
         END IF;
@@ -409,7 +409,7 @@ BEGIN
                     is_refused[places[i]] := true;
                 END LOOP;
                 places := places[:room];
-                held := held || each.account_id;
+                blocked := blocked || each.account_id;
             END IF;
         END IF;
 
@@ -439,14 +439,14 @@ BEGIN
             END LOOP;
             CONTINUE WHEN cardinality(refused) = 0;
             IF each.account_id IS NULL AND each.category IS NULL AND budget.is_full THEN
-                all_held := true;
+                all_blocked := true;
             ELSIF each.account_id IS NULL THEN
-                held_categories := held_categories || ARRAY(SELECT DISTINCT unnest(refused));
+                blocked_categories := blocked_categories || ARRAY(SELECT DISTINCT unnest(refused));
             ELSIF each.category IS NULL AND budget.is_full THEN
-                held := held || each.account_id;
+                blocked := blocked || each.account_id;
                 over_budget := over_budget || each.account_id;
             ELSE
-                held_keys := held_keys
+                blocked_keys := blocked_keys
                     || ARRAY(SELECT DISTINCT contentq.budget_key(each.account_id, r.category) FROM unnest(refused) AS r (category));
             END IF;
         END IF;
@@ -461,13 +461,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT blocked bigint[], OUT over_budget bigint[], OUT blocked_categories text[], OUT blocked_keys text[], OUT all_blocked boolean, OUT contended boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT held bigint[], OUT over_budget bigint[], OUT held_categories text[], OUT held_keys text[], OUT all_held boolean, OUT contended boolean) IS 'Internal: filters chosen tasks down to those that the caps and budgets of their accounts and categories allow to start.';
+COMMENT ON FUNCTION contentq.admit(ids bigint[], starting bigint[], OUT admitted bigint[], OUT blocked bigint[], OUT over_budget bigint[], OUT blocked_categories text[], OUT blocked_keys text[], OUT all_blocked boolean, OUT contended boolean) IS 'Internal: filters chosen tasks down to those that the caps and budgets of their accounts and categories allow to start.';
 
 -- Name: aged_tasks(timestamp with time zone, text[], bigint[], boolean, integer, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[] DEFAULT '{}'::text[]) RETURNS TABLE(id bigint, account_id bigint, category text, submitted_at timestamp with time zone, may_start boolean)
+CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], blocked bigint[], by_deadline boolean, number integer, blocked_keys text[] DEFAULT '{}'::text[]) RETURNS TABLE(id bigint, account_id bigint, category text, submitted_at timestamp with time zone, may_start boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -481,9 +481,9 @@ CREATE FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, c
 BEGIN
     RETURN QUERY
     SELECT w.id, w.account_id, w.category::text, w.submitted_at,
-           w.account_id <> ALL (aged_tasks.held)
-           AND (cardinality(aged_tasks.held_keys) = 0
-                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
+           w.account_id <> ALL (aged_tasks.blocked)
+           AND (cardinality(aged_tasks.blocked_keys) = 0
+                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.blocked_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
            AND NOT (aged_tasks.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
     FROM generate_series(1, 10) AS p (priority)
@@ -526,9 +526,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION aged_tasks(submitted_before timestamp with time zone, categories text[], blocked bigint[], by_deadline boolean, number integer, blocked_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], held bigint[], by_deadline boolean, number integer, held_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited longer than settings.aging.';
+COMMENT ON FUNCTION contentq.aged_tasks(submitted_before timestamp with time zone, categories text[], blocked bigint[], by_deadline boolean, number integer, blocked_keys text[]) IS 'Internal: the first ready tasks of each priority that have waited longer than settings.aging.';
 
 -- Name: ago(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -906,6 +906,47 @@ $$;
 
 COMMENT ON FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) IS 'The bytes of these requests of a batch that the worker leases, including those for which no task waits any more.';
 
+-- Name: blocked_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.blocked_accounts() RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
+    now_ constant timestamptz := clock_timestamp();
+    blocked bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
+BEGIN
+    IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
+       IS NOT NULL
+    THEN
+        blocked := blocked || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
+            SELECT a.id
+            FROM (
+                SELECT t.account_id, count(*) AS running
+                FROM public.content_generation_tasks AS t
+                WHERE t.status COLLATE "C" = 'processing'
+                GROUP BY t.account_id
+            ) AS r
+            -- LIMIT: no plan counts again for each account.
+            CROSS JOIN LATERAL (
+                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
+            ) AS a
+            WHERE a.max_running <= r.running
+        );
+    END IF;
+    RETURN blocked;
+END;
+$$;
+
+-- Name: FUNCTION blocked_accounts(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.blocked_accounts() IS 'Internal: the accounts that are paused or at max_running.';
+
 -- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone
@@ -1281,7 +1322,7 @@ COMMENT ON FUNCTION contentq.cancel_tasks(ids bigint[]) IS 'Internal: cancels ta
 
 -- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1305,8 +1346,8 @@ BEGIN
                ) AS free
         INTO seen
         FROM contentq.aged_tasks(
-            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size,
-            choose_aged.held_keys) AS a;
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.blocked, choose_aged.by_deadline, size,
+            choose_aged.blocked_keys) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;
@@ -1315,13 +1356,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited longer than settings.aging; returns their ids.';
+COMMENT ON FUNCTION contentq.choose_aged(max_tasks integer, submitted_before timestamp with time zone, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[]) IS 'Internal: chooses and locks ready tasks that have waited longer than settings.aging; returns their ids.';
 
 -- Name: choose_answered(integer, text[], bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_answered(max_tasks integer, categories text[], blocked bigint[], taken bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1337,7 +1378,7 @@ BEGIN
         FROM contentq.batch_requests AS r
         JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id])
         WHERE r.answered_at IS NOT NULL
-          AND r.account_id <> ALL (choose_answered.held)
+          AND r.account_id <> ALL (choose_answered.blocked)
           AND contentq.is_ready(t.status, t.scheduled_at, t.timeout_at, t.attempt)
           AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt)
           AND contentq.is_of(t.category, choose_answered.categories)
@@ -1349,13 +1390,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_answered(max_tasks integer, categories text[], blocked bigint[], taken bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_answered(max_tasks integer, categories text[], held bigint[], taken bigint[]) IS 'Internal: chooses and locks tasks whose batch answer is ready to be collected; returns their ids.';
+COMMENT ON FUNCTION contentq.choose_answered(max_tasks integer, categories text[], blocked bigint[], taken bigint[]) IS 'Internal: chooses and locks tasks whose batch answer is ready to be collected; returns their ids.';
 
 -- Name: choose_by_account(integer, integer, bigint[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, blocked bigint[], taken bigint[], most integer) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1378,10 +1419,10 @@ DECLARE
     latest record;
 BEGIN
     SELECT count(*),
-           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id) FILTER (WHERE NOT a.is_held))[:needed]
+           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id) FILTER (WHERE NOT a.is_blocked))[:needed]
     INTO number, deep
     FROM contentq.ready_accounts(
-        choose_by_account.urgency, -9223372036854775808, choose_by_account.most, choose_by_account.held,
+        choose_by_account.urgency, -9223372036854775808, choose_by_account.most, choose_by_account.blocked,
         choose_by_account.most) AS a;
     IF number >= choose_by_account.most THEN
         RETURN NULL;
@@ -1435,9 +1476,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_account(urgency integer, max_tasks integer, blocked bigint[], taken bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, held bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not blocked.';
+COMMENT ON FUNCTION contentq.choose_by_account(urgency integer, max_tasks integer, blocked bigint[], taken bigint[], most integer) IS 'Internal: as choose_in_order(), by looking up the first tasks of every account that is not blocked.';
 
 -- Name: settings; Type: TABLE; Schema: contentq; Owner: -
 
@@ -1526,7 +1567,7 @@ COMMENT ON COLUMN contentq.settings.budget_warning IS 'Share of a budget from wh
 
 -- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1545,7 +1586,7 @@ BEGIN
         -- Aged tasks get every other slot, so urgent tasks still start when many have aged.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
-            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
+            clock_timestamp() - settings.aging, categories, blocked, taken, settings.deadlines, blocked_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
         IF heads IS NOT NULL THEN
@@ -1566,14 +1607,14 @@ BEGIN
             SELECT f.*
             INTO fair
             FROM contentq.choose_fair(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
-                held_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                urgency, max_tasks - cardinality(chosen), categories, blocked, taken || chosen, settings.deadlines,
+                blocked_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines, held_keys,
+                urgency, max_tasks - cardinality(chosen), categories, blocked, taken || chosen, settings.deadlines, blocked_keys,
                 coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
                 coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
         END IF;
@@ -1581,9 +1622,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], held bigint[], taken bigint[], settings contentq.settings, heads jsonb, held_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks from the highest priority down, in the order that the settings define.';
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks from the highest priority down, in the order that the settings define.';
 
 -- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1650,7 +1691,7 @@ COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with
 
 -- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1665,7 +1706,7 @@ DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
     is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
-                                  AND cardinality(choose_fair.held_keys) = 0;
+                                  AND cardinality(choose_fair.blocked_keys) = 0;
     first_account constant bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
@@ -1692,7 +1733,7 @@ BEGIN
             INTO next_accounts
             FROM contentq.fair_accounts(
                 choose_fair.urgency, position, CASE WHEN is_around THEN first_account END, window_size - added,
-                choose_fair.held, choose_fair.taken) AS f;
+                choose_fair.blocked, choose_fair.taken) AS f;
             account_ids := account_ids || next_accounts.account_ids;
             shares := shares || next_accounts.shares;
             running := running || next_accounts.running;
@@ -1758,8 +1799,8 @@ BEGIN
                            ) AS w
                            WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
                              AND contentq.is_of(w.category, choose_fair.categories)
-                             AND (cardinality(choose_fair.held_keys) = 0
-                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
+                             AND (cardinality(choose_fair.blocked_keys) = 0
+                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.blocked_keys))
                              AND NOT (choose_fair.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)
@@ -1785,9 +1826,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1869,7 +1910,7 @@ COMMENT ON FUNCTION contentq.choose_first(max_tasks integer, INOUT places jsonb,
 
 -- Name: choose_in_order(integer, integer, text[], bigint[], bigint[], boolean, text[], timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[] DEFAULT '{}'::text[], after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
+CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[] DEFAULT '{}'::text[], after_submitted timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, after_id bigint DEFAULT '-9223372036854775808'::bigint) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1881,7 +1922,7 @@ CREATE FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, cat
     AS $$
 #variable_conflict use_column
 DECLARE
-    is_plain constant boolean := cardinality(choose_in_order.held_keys) = 0;
+    is_plain constant boolean := cardinality(choose_in_order.blocked_keys) = 0;
     has_without_category constant boolean := array_position(choose_in_order.categories, NULL) IS NOT NULL;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
@@ -1893,10 +1934,10 @@ BEGIN
     WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
         SELECT count(*) AS read,
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.blocked))
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND contentq.is_of(w.category, choose_in_order.categories)
-                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
+                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.blocked_keys))
                      AND NOT contentq.misses_deadline(w.timeout_at, w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
@@ -1930,10 +1971,10 @@ BEGIN
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.blocked))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
-                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.blocked_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -1951,10 +1992,10 @@ BEGIN
         ELSE
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.blocked))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
-                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.blocked_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -2000,8 +2041,8 @@ BEGIN
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
-                choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
-                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.held)
+                choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.blocked,
+                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.blocked)
             );
             IF by_account IS NOT NULL THEN
                 RETURN chosen || by_account;
@@ -2013,9 +2054,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_in_order(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], after_submitted timestamp with time zone, after_id bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], held bigint[], taken bigint[], by_deadline boolean, held_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, skipping those that may not start.';
+COMMENT ON FUNCTION contentq.choose_in_order(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], after_submitted timestamp with time zone, after_id bigint) IS 'Internal: chooses and locks ready tasks of one priority in strict order, skipping those that may not start.';
 
 -- Name: choose_matching(text, text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2081,7 +2122,7 @@ DECLARE
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
-    held bigint[] := contentq.held_accounts();
+    blocked bigint[] := contentq.blocked_accounts();
     is_plain boolean;
     due_at timestamptz;
     due bigint[];
@@ -2091,8 +2132,8 @@ DECLARE
     over_budget bigint[] := '{}'::bigint[];
     -- Categories, and accounts with a category, that a budget blocks. spent has them as [account, category] in JSON, to
     -- check them again.
-    held_categories text[] := '{}'::text[];
-    held_keys text[] := '{}'::text[];
+    blocked_categories text[] := '{}'::text[];
+    blocked_keys text[] := '{}'::text[];
     spent jsonb := '[]'::jsonb;
     part bigint[];
     first record;
@@ -2118,7 +2159,7 @@ BEGIN
             LIMIT 5000
         );
         over_budget := over_budget[101:] || contentq.over_budget(over_budget[:100]);
-        held := held || over_budget;
+        blocked := blocked || over_budget;
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
@@ -2133,9 +2174,9 @@ BEGIN
         SELECT coalesce(array_agg(s.key->>1) FILTER (WHERE s.key->>0 IS NULL), '{}'),
                coalesce(array_agg(contentq.budget_key((s.key->>0)::bigint, s.key->>1)) FILTER (WHERE s.key->>0 IS NOT NULL),
                         '{}')
-        INTO held_categories, held_keys
+        INTO blocked_categories, blocked_keys
         FROM jsonb_array_elements(spent) AS s (key);
-        open_categories := contentq.open_categories(only_categories, held_categories);
+        open_categories := contentq.open_categories(only_categories, blocked_categories);
     END IF;
     chosen := '{}';
     look_again := false;
@@ -2145,13 +2186,13 @@ BEGIN
         INTO chosen
         FROM contentq.admit(
             contentq.choose_answered(
-                choose_ready.max_tasks, only_categories, contentq.held_accounts(), '{}'::bigint[]),
+                choose_ready.max_tasks, only_categories, contentq.blocked_accounts(), '{}'::bigint[]),
             '{}'::bigint[]) AS a;
         RETURN;
     END IF;
 
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
-    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0 AND spent = '[]';
+    is_plain := has_places AND only_categories IS NULL AND cardinality(blocked) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
@@ -2178,7 +2219,7 @@ BEGIN
     IF is_plain THEN
         SELECT f.*
         INTO first
-        FROM contentq.choose_first(choose_ready.max_tasks, CASE WHEN NOT places ? 'held' THEN places END) AS f;
+        FROM contentq.choose_first(choose_ready.max_tasks, CASE WHEN NOT places ? 'blocked' THEN places END) AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
@@ -2207,8 +2248,8 @@ BEGIN
         AND (places->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
         AND places->'categories' = coalesce(to_jsonb(only_categories), 'null')
         AND NOT EXISTS (SELECT
-                        FROM jsonb_array_elements_text(places->'held') AS h (id)
-                        WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+                        FROM jsonb_array_elements_text(places->'blocked') AS h (id)
+                        WHERE h.id::bigint NOT IN (SELECT unnest(blocked)))
         AND NOT EXISTS (SELECT
                         FROM jsonb_array_elements(places->'spent') AS p (key)
                         WHERE p.key NOT IN (SELECT s.key FROM jsonb_array_elements(spent) AS s (key)))
@@ -2223,8 +2264,8 @@ BEGIN
             SELECT b.*
             INTO by_priority
             FROM contentq.choose_by_priority(
-                choose_ready.max_tasks - cardinality(chosen), open_categories, held, chosen, settings, heads,
-                held_keys, remembered->'turns') AS b;
+                choose_ready.max_tasks - cardinality(chosen), open_categories, blocked, chosen, settings, heads,
+                blocked_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
@@ -2235,7 +2276,7 @@ BEGIN
         END IF;
         SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
         chosen := chosen || kept.admitted;
-        held := held || kept.held;
+        blocked := blocked || kept.blocked;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
             -- Also check the accounts of the following tasks: thousands may be over budget.
@@ -2244,30 +2285,30 @@ BEGIN
             FROM unnest(kept.over_budget
                         || contentq.over_budget(contentq.next_accounts(part[cardinality(part)]))) AS o (id)
             WHERE o.id <> ALL (over_budget);
-            held := held || kept.over_budget;
+            blocked := blocked || kept.over_budget;
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        IF cardinality(kept.held_categories) > 0 OR cardinality(kept.held_keys) > 0 THEN
-            held_categories := held_categories || kept.held_categories;
-            held_keys := held_keys || kept.held_keys;
-            open_categories := contentq.open_categories(only_categories, held_categories);
+        IF cardinality(kept.blocked_categories) > 0 OR cardinality(kept.blocked_keys) > 0 THEN
+            blocked_categories := blocked_categories || kept.blocked_categories;
+            blocked_keys := blocked_keys || kept.blocked_keys;
+            open_categories := contentq.open_categories(only_categories, blocked_categories);
             -- Not what another claim is counting: it may have room in a moment.
             IF NOT kept.contended THEN
                 spent := spent
                     || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
-                        FROM (SELECT DISTINCT unnest(kept.held_categories) AS category) AS n)
+                        FROM (SELECT DISTINCT unnest(kept.blocked_categories) AS category) AS n)
                     || (SELECT coalesce(jsonb_agg(jsonb_build_array(split_part(n.key, ':', 1)::bigint,
                                                                     substr(n.key, strpos(n.key, ':') + 1))), '[]')
-                        FROM (SELECT DISTINCT unnest(kept.held_keys) AS key) AS n);
+                        FROM (SELECT DISTINCT unnest(kept.blocked_keys) AS key) AS n);
                 remembered := remembered || jsonb_build_object('spent', spent);
             END IF;
         END IF;
-        IF kept.all_held AND NOT kept.contended THEN
+        IF kept.all_blocked AND NOT kept.contended THEN
             remembered := remembered || jsonb_build_object('spent', jsonb '[[null, null]]' || spent);
         END IF;
-        EXIT WHEN kept.all_held
-            OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
+        EXIT WHEN kept.all_blocked
+            OR cardinality(kept.blocked) + cardinality(kept.blocked_categories) + cardinality(kept.blocked_keys) = 0;
         -- Refused tasks lie before the places and may start as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
@@ -2277,7 +2318,7 @@ BEGIN
     -- Blocked tasks may include some whose batch answer has arrived and is already paid for.
     IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
         part := contentq.choose_answered(
-            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.held_accounts(), chosen);
+            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.blocked_accounts(), chosen);
         IF cardinality(part) > 0 THEN
             SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
             chosen := chosen || kept.admitted;
@@ -2289,7 +2330,7 @@ BEGIN
     IF has_places THEN
         remembered := remembered - 'places';
         took := clock_timestamp() - began;
-        IF cardinality(held) <= 1000
+        IF cardinality(blocked) <= 1000
             AND (heads IS NOT NULL
                  OR took > interval '5 milliseconds' + choose_ready.max_tasks * interval '20 microseconds')
         THEN
@@ -2297,7 +2338,7 @@ BEGIN
                 'until', CASE WHEN heads IS NOT NULL THEN (places->>'until')::timestamptz
                               ELSE now_ + least(20 * took, interval '1 second') END,
                 'categories', only_categories,
-                'held', held,
+                'blocked', blocked,
                 'spent', spent,
                 'heads', contentq.reached_places(
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
@@ -4383,7 +4424,7 @@ COMMENT ON FUNCTION contentq.explain(task_id text) IS 'Explains why a task is no
 
 -- Name: explain_account(public.accounts, bigint[], text, boolean); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean) RETURNS SETOF text
+CREATE FUNCTION contentq.explain_account(account public.accounts, blocked bigint[], category text, has_answer boolean) RETURNS SETOF text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -4394,7 +4435,7 @@ DECLARE
     account_id constant bigint := (account).id;
     running bigint;
 BEGIN
-    IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
+    IF (account).paused_until > clock_timestamp() AND account_id = ANY (blocked) THEN
         RETURN NEXT format('account %s is paused %s; to resume it: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,
@@ -4418,13 +4459,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_account(account public.accounts, held bigint[], category text, has_answer boolean); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_account(account public.accounts, blocked bigint[], category text, has_answer boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean) IS 'Internal: why no task of an account in a category may start, one line for each reason.';
+COMMENT ON FUNCTION contentq.explain_account(account public.accounts, blocked bigint[], category text, has_answer boolean) IS 'Internal: why no task of an account in a category may start, one line for each reason.';
 
 -- Name: explain_aging(public.content_generation_tasks, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_aging(task public.content_generation_tasks, categories text[], held bigint[], OUT is_first boolean, OUT line text) RETURNS record
+CREATE FUNCTION contentq.explain_aging(task public.content_generation_tasks, categories text[], blocked bigint[], OUT is_first boolean, OUT line text) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -4450,7 +4491,7 @@ BEGIN
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(
-                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.held, settings.deadlines, 1000) AS w
+                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.blocked, settings.deadlines, 1000) AS w
             WHERE w.may_start
             GROUP BY w.account_id
         ) AS n
@@ -4469,13 +4510,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_aging(task public.content_generation_tasks, categories text[], held bigint[], OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_aging(task public.content_generation_tasks, categories text[], blocked bigint[], OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_aging(task public.content_generation_tasks, categories text[], held bigint[], OUT is_first boolean, OUT line text) IS 'Internal: how settings.aging changes the place of a task.';
+COMMENT ON FUNCTION contentq.explain_aging(task public.content_generation_tasks, categories text[], blocked bigint[], OUT is_first boolean, OUT line text) IS 'Internal: how settings.aging changes the place of a task.';
 
 -- Name: explain_ahead(public.content_generation_tasks, text[], bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) RETURNS record
+CREATE FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], blocked bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -4512,11 +4553,11 @@ BEGIN
                            AS startable,
                        row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
                 FROM contentq.explain_before(
-                    task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
+                    task, distinct_categories, explain_ahead.blocked, by_deadline, explain_ahead.most, priorities, accounts) AS b
                 GROUP BY b.account_id
             ) AS c
         ) AS g;
-        EXIT WHEN are_all OR cardinality(explain_ahead.held) = 0 OR round = 2;
+        EXIT WHEN are_all OR cardinality(explain_ahead.blocked) = 0 OR round = 2;
 
         -- Like claims, skip long runs of blocked tasks by reading only accounts that are not blocked.
         SELECT array_agg(l.priority), array_agg(l.account_id)
@@ -4525,8 +4566,8 @@ BEGIN
             SELECT p.priority, r.account_id
             FROM generate_series((task).priority, 10) AS p (priority)
             CROSS JOIN LATERAL contentq.ready_accounts(
-                p.priority, -9223372036854775808, 1001, explain_ahead.held) AS r
-            WHERE NOT r.is_held
+                p.priority, -9223372036854775808, 1001, explain_ahead.blocked) AS r
+            WHERE NOT r.is_blocked
             LIMIT 1001
         ) AS l;
         EXIT WHEN cardinality(accounts) > 1000;
@@ -4538,13 +4579,13 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_ahead(task public.content_generation_tasks, categories text[], blocked bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], held bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order claims before a task.';
+COMMENT ON FUNCTION contentq.explain_ahead(task public.content_generation_tasks, categories text[], blocked bigint[], most integer, OUT account_ids bigint[], OUT urgent bigint[], OUT equal bigint[], OUT are_all boolean, OUT own_categories text[]) IS 'Internal: how many ready tasks of which accounts a claim in strict order claims before a task.';
 
 -- Name: explain_before(public.content_generation_tasks, text[], bigint[], boolean, integer, integer[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, category text, may_start boolean)
+CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], blocked bigint[], by_deadline boolean, most integer, priorities integer[] DEFAULT NULL::integer[], accounts bigint[] DEFAULT NULL::bigint[]) RETURNS TABLE(account_id bigint, priority integer, category text, may_start boolean)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -4566,7 +4607,7 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
         FROM generate_series((task).priority, 10) AS p (priority)
     )
     SELECT r.account_id, r.priority, left(coalesce(r.category, ''), 200),
-           r.account_id <> ALL (explain_before.held)
+           r.account_id <> ALL (explain_before.blocked)
            AND r.attempt < 2147483647
            AND contentq.is_of(r.category, explain_before.categories)
            -- Tasks of the same priority with a deadline are read in deadline order.
@@ -4679,9 +4720,9 @@ CREATE FUNCTION contentq.explain_before(task public.content_generation_tasks, ca
     LIMIT explain_before.most;
 $$;
 
--- Name: FUNCTION explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_before(task public.content_generation_tasks, categories text[], blocked bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], held bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order reaches before a task.';
+COMMENT ON FUNCTION contentq.explain_before(task public.content_generation_tasks, categories text[], blocked bigint[], by_deadline boolean, most integer, priorities integer[], accounts bigint[]) IS 'Internal: the ready tasks that a claim in strict order reaches before a task.';
 
 -- Name: explain_budgets(bigint, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4822,7 +4863,7 @@ COMMENT ON COLUMN contentq.workers.gates IS 'Keys of the gates among which each 
 
 -- Name: explain_fair(public.content_generation_tasks, contentq.workers, bigint[], bigint, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) RETURNS record
+CREATE FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, blocked bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -4854,7 +4895,7 @@ BEGIN
     SELECT f.*
     INTO looked_at
     FROM contentq.fair_accounts(
-        (task).priority, coalesce(turn[1] - 1, lowest), NULL, 64, explain_fair.held, '{}') AS f;
+        (task).priority, coalesce(turn[1] - 1, lowest), NULL, 64, explain_fair.blocked, '{}') AS f;
     account_ids := looked_at.account_ids;
     shares := looked_at.shares;
     running := looked_at.running;
@@ -4863,7 +4904,7 @@ BEGIN
         SELECT f.*
         INTO looked_at
         FROM contentq.fair_accounts(
-            (task).priority, lowest, turn[1], 64 - cardinality(account_ids), explain_fair.held, '{}') AS f;
+            (task).priority, lowest, turn[1], 64 - cardinality(account_ids), explain_fair.blocked, '{}') AS f;
         account_ids := account_ids || looked_at.account_ids;
         shares := shares || looked_at.shares;
         running := running || looked_at.running;
@@ -4918,7 +4959,7 @@ BEGIN
     FROM public.accounts AS a
     WHERE a.id = own_id;
     -- The share of the account if all slots of these accounts were shared out again.
-    SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.held, '{}') AS f;
+    SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.blocked, '{}') AS f;
     IF own_id = ANY (looked_at.account_ids) THEN
         SELECT (contentq.fair_quotas(
                    least(greatest(explain_fair.slots - explain_fair.busy + sum(u.running), 0), 10000)::integer,
@@ -4942,9 +4983,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_fair(task public.content_generation_tasks, worker contentq.workers, blocked bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, held bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) IS 'Internal: whether a task is next in fair order, and a line about the shares of accounts.';
+COMMENT ON FUNCTION contentq.explain_fair(task public.content_generation_tasks, worker contentq.workers, blocked bigint[], own_ahead bigint, slots bigint, busy bigint, OUT is_first boolean, OUT line text) IS 'Internal: whether a task is next in fair order, and a line about the shares of accounts.';
 
 -- Name: explain_fleet(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -4992,7 +5033,7 @@ COMMENT ON FUNCTION contentq.explain_fleet(category text) IS 'Internal: the live
 
 -- Name: explain_order(public.content_generation_tasks, contentq.workers, bigint[], integer, bigint, bigint, double precision); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) RETURNS record
+CREATE FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, blocked bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -5012,7 +5053,7 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     lines := '{}';
-    SELECT e.* INTO found FROM contentq.explain_ahead(task, (worker).categories, explain_order.held, explain_order.most) AS e;
+    SELECT e.* INTO found FROM contentq.explain_ahead(task, (worker).categories, explain_order.blocked, explain_order.most) AS e;
     SELECT coalesce(sum(u.urgent), 0)::bigint AS urgent, coalesce(sum(u.equal), 0)::bigint AS equal
     INTO own
     FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
@@ -5084,7 +5125,7 @@ BEGIN
         SELECT f.*
         INTO fair
         FROM contentq.explain_fair(
-            task, worker, explain_order.held, own.equal, explain_order.slots, explain_order.busy) AS f;
+            task, worker, explain_order.blocked, own.equal, explain_order.slots, explain_order.busy) AS f;
         IF NOT fair.is_first THEN
             lines := lines || fair.line;
         END IF;
@@ -5093,7 +5134,7 @@ BEGIN
     END IF;
 
     IF settings.aging IS NOT NULL THEN
-        SELECT a.* INTO aging FROM contentq.explain_aging(task, (worker).categories, explain_order.held) AS a;
+        SELECT a.* INTO aging FROM contentq.explain_aging(task, (worker).categories, explain_order.blocked) AS a;
         IF NOT is_next OR NOT aging.is_first THEN
             lines := array_append(lines, aging.line);
         END IF;
@@ -5125,9 +5166,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION explain_order(task public.content_generation_tasks, worker contentq.workers, blocked bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, held bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) IS 'Internal: what comes before a ready task on a worker.';
+COMMENT ON FUNCTION contentq.explain_order(task public.content_generation_tasks, worker contentq.workers, blocked bigint[], most integer, slots bigint, busy bigint, pace double precision, OUT ahead bigint, OUT is_next boolean, OUT lines text[]) IS 'Internal: what comes before a ready task on a worker.';
 
 -- Name: explain_own(public.content_generation_tasks); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5217,10 +5258,10 @@ CREATE FUNCTION contentq.explain_waiting(task public.content_generation_tasks) R
 DECLARE
     most_read constant integer := 10000;
     most_lists constant integer := 5;
-    held constant bigint[] := contentq.held_accounts();
+    blocked constant bigint[] := contentq.blocked_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
     -- Categories that a budget of all accounts blocks, except the task's own category.
-    held_categories constant text[] := ARRAY(
+    blocked_categories constant text[] := ARRAY(
         SELECT DISTINCT b.category
         FROM contentq.budgets AS b
         WHERE b.account_id IS NULL
@@ -5240,7 +5281,7 @@ BEGIN
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
-            account, held, left(coalesce((task).category, ''), 200),
+            account, blocked, left(coalesce((task).category, ''), 200),
             (task).handler_state IS NOT NULL
             AND contentq.has_answer((task).id::bigint, (task).status, (task).handler_state)) AS o (line))
         || fleet.lines;
@@ -5262,11 +5303,11 @@ BEGIN
             LIMIT most_lists
         LOOP
             claimer := each.worker;
-            claimer.categories := contentq.open_categories(claimer.categories, held_categories);
+            claimer.categories := contentq.open_categories(claimer.categories, blocked_categories);
             SELECT o.*
             INTO place
             FROM contentq.explain_order(
-                task, claimer, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                task, claimer, array_remove(blocked, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
                 fleet.pace) AS o;
             IF ids IS NULL THEN
                 best := place;
@@ -5485,7 +5526,7 @@ COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how lo
 
 -- Name: fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) RETURNS record
+CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -5509,7 +5550,7 @@ DECLARE
     );
 BEGIN
     SELECT count(*)::integer,
-           (count(*) FILTER (WHERE NOT r.is_held))::integer,
+           (count(*) FILTER (WHERE NOT r.is_blocked))::integer,
            max(r.account_id),
            coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
            coalesce(array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
@@ -5517,7 +5558,7 @@ BEGIN
            coalesce(array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
     INTO looked_at, free, last_account, account_ids, shares, running, rooms
     FROM contentq.ready_accounts(
-        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.held) AS r
+        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.blocked) AS r
     LEFT JOIN LATERAL (
         SELECT o.share, o.max_running,
                (SELECT count(*)::integer
@@ -5529,13 +5570,13 @@ BEGIN
         WHERE o.id = r.account_id
         -- LIMIT: no plan starts from the accounts, and running tasks are counted once though used twice.
         LIMIT 1
-    ) AS a ON NOT r.is_held AND coalesce(r.account_id < fair_accounts.below_account, true);
+    ) AS a ON NOT r.is_blocked AND coalesce(r.account_id < fair_accounts.below_account, true);
 END;
 $$;
 
--- Name: FUNCTION fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, held bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out slots, for one priority.';
+COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out slots, for one priority.';
 
 -- Name: fair_quotas(integer, integer[], integer[], integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6617,47 +6658,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.heartbeat(worker_id bigint, busy integer, ids bigint[], attempts integer[], complete_until timestamp with time zone) IS 'Keeps a worker alive (after 10 seconds without a heartbeat its tasks are rescued) and returns (id, attempt) of the tasks that it must stop: cancelled, or no longer its own. busy: the number of tasks that it runs. ids, attempts: the attempts that it holds, complete for all claims until complete_until. Other tasks that it claimed before then are released, and charged a retry from the second time on. Raises CQ001 if it is not registered.';
 
--- Name: held_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.held_accounts() RETURNS bigint[]
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_sort TO 'off'
-    SET jit TO 'off'
-    AS $$
-DECLARE
-    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
-    now_ constant timestamptz := clock_timestamp();
-    held bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
-BEGIN
-    IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
-       IS NOT NULL
-    THEN
-        held := held || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
-            SELECT a.id
-            FROM (
-                SELECT t.account_id, count(*) AS running
-                FROM public.content_generation_tasks AS t
-                WHERE t.status COLLATE "C" = 'processing'
-                GROUP BY t.account_id
-            ) AS r
-            -- LIMIT: no plan counts again for each account.
-            CROSS JOIN LATERAL (
-                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
-            ) AS a
-            WHERE a.max_running <= r.running
-        );
-    END IF;
-    RETURN held;
-END;
-$$;
-
--- Name: FUNCTION held_accounts(); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.held_accounts() IS 'Internal: the accounts that are paused or at max_running.';
-
 -- Name: held_attempts(bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.held_attempts(worker_id bigint, max_rows integer) RETURNS TABLE(id bigint, attempt integer, started_at timestamp with time zone, is_cancelled boolean)
@@ -7428,9 +7428,9 @@ CREATE FUNCTION contentq.locked_tasks(worker_id bigint, ids bigint[]) RETURNS TA
     AS $$
 #variable_conflict use_column
 DECLARE
-    held_ids bigint[];
-    held_accounts bigint[];
-    held_contents bigint[];
+    found_ids bigint[];
+    found_accounts bigint[];
+    found_contents bigint[];
     free_tasks bigint[];
     free_accounts bigint[];
     free_contents bigint[];
@@ -7439,7 +7439,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT array_agg(t.id), array_agg(t.account_id), array_agg(t.content_id)
-    INTO held_ids, held_accounts, held_contents
+    INTO found_ids, found_accounts, found_contents
     FROM unnest(locked_tasks.ids) AS n (id)
     JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id);
@@ -7447,7 +7447,7 @@ BEGIN
     BEGIN
         free_tasks := ARRAY(
             SELECT t.id
-            FROM unnest(held_ids) AS n (id)
+            FROM unnest(found_ids) AS n (id)
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
             ORDER BY n.id
             FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -7455,14 +7455,14 @@ BEGIN
         -- FOR KEY SHARE, as the foreign key of contents does.
         free_accounts := ARRAY(
             SELECT a.id
-            FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
+            FROM (SELECT DISTINCT u.id FROM unnest(found_accounts) AS u (id)) AS n
             JOIN public.accounts AS a ON a.id = ANY (ARRAY[n.id])
             ORDER BY n.id
             FOR KEY SHARE OF a SKIP LOCKED
         );
         free_contents := ARRAY(
             SELECT c.id
-            FROM (SELECT DISTINCT u.id FROM unnest(held_contents) AS u (id)) AS n
+            FROM (SELECT DISTINCT u.id FROM unnest(found_contents) AS u (id)) AS n
             JOIN public.contents AS c ON c.id = ANY (ARRAY[n.id])
             ORDER BY n.id
             FOR NO KEY UPDATE OF c SKIP LOCKED
@@ -7488,7 +7488,7 @@ BEGIN
                      FROM public.contents AS c
                      WHERE c.id = n.content_id)
            END
-    FROM unnest(held_ids, held_accounts, held_contents) AS n (id, account_id, content_id)
+    FROM unnest(found_ids, found_accounts, found_contents) AS n (id, account_id, content_id)
     WHERE n.id <> ALL (free_tasks)
        OR n.account_id <> ALL (free_accounts)
        OR n.content_id IS NOT NULL AND n.content_id <> ALL (free_contents);
@@ -8829,7 +8829,7 @@ COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_req
 
 -- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.open_categories(categories text[], held text[]) RETURNS text[]
+CREATE FUNCTION contentq.open_categories(categories text[], blocked text[]) RETURNS text[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -8840,10 +8840,10 @@ CREATE FUNCTION contentq.open_categories(categories text[], held text[]) RETURNS
     AS $$
 #variable_conflict use_column
 BEGIN
-    IF cardinality(held) = 0 THEN
+    IF cardinality(blocked) = 0 THEN
         RETURN categories;
     ELSIF categories IS NOT NULL THEN
-        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (held));
+        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (blocked));
     END IF;
     RETURN ARRAY(
         WITH RECURSIVE ready AS (
@@ -8878,17 +8878,17 @@ BEGIN
         FROM (
             SELECT DISTINCT r.category::text AS category
             FROM ready AS r
-            WHERE left(r.category, 200) <> ALL (held)
+            WHERE left(r.category, 200) <> ALL (blocked)
         ) AS c
         ORDER BY random()
         LIMIT 1000
-    ) || CASE WHEN '' = ANY (held) THEN '{}' ELSE ARRAY[NULL::text] END;
+    ) || CASE WHEN '' = ANY (blocked) THEN '{}' ELSE ARRAY[NULL::text] END;
 END;
 $$;
 
--- Name: FUNCTION open_categories(categories text[], held text[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION open_categories(categories text[], blocked text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.open_categories(categories text[], held text[]) IS 'Internal: the categories that a claim searches while budgets block some.';
+COMMENT ON FUNCTION contentq.open_categories(categories text[], blocked text[]) IS 'Internal: the categories that a claim searches while budgets block some.';
 
 -- Name: open_gate(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9090,7 +9090,7 @@ COMMENT ON FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_ful
 
 -- Name: ready_accounts(integer, bigint, integer, bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer DEFAULT 5000) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_held boolean)
+CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer DEFAULT 5000) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_blocked boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -9106,11 +9106,11 @@ BEGIN
         SELECT NULL::timestamptz AS submitted_at,
                NULL::bigint AS id,
                ready_accounts.after_account AS account_id,
-               NULL::boolean AS is_held,
+               NULL::boolean AS is_blocked,
                0 AS free,
                0 AS place
         UNION ALL
-        SELECT n.submitted_at, n.id, n.account_id, i.is_held, h.free + (NOT i.is_held)::integer, h.place + 1
+        SELECT n.submitted_at, n.id, n.account_id, i.is_blocked, h.free + (NOT i.is_blocked)::integer, h.place + 1
         FROM heads AS h
         CROSS JOIN LATERAL (
             SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id
@@ -9123,19 +9123,19 @@ BEGIN
             LIMIT 1
         ) AS n
         -- IN hashes the array, ANY does not: thousands of accounts may be blocked.
-        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
+        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.blocked)) AS is_blocked) AS i
         WHERE h.free < ready_accounts.number
           AND h.place < ready_accounts.most
     )
-    SELECT h.account_id, h.submitted_at, h.id, h.is_held
+    SELECT h.account_id, h.submitted_at, h.id, h.is_blocked
     FROM heads AS h
     WHERE h.place > 0;
 END;
 $$;
 
--- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, held bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
+COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9670,7 +9670,7 @@ $_$;
 
 -- Name: FUNCTION release_unknown(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: takes back attempts that a live worker does not know of; a retry is charged from the second time on.';
+COMMENT ON FUNCTION contentq.release_unknown(worker_id bigint, ids bigint[], attempts integer[]) IS 'Internal: releases attempts that a live worker does not know of; a retry is charged from the second time on.';
 
 -- Name: report_progress(bigint, bigint[], integer[], real[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 

@@ -4,9 +4,9 @@
 -- Locks: the places in cap_locks of accounts with a cap or a budget, and of categories with a budget, until the claim
 --        commits; the next claim that counts there sees what this one started. It never waits: if another claim has locked
 --        a place, the tasks of that account or category are left out this time.
--- Returns: admitted: the ids that may start, in the given order. held: accounts that have no room left. over_budget: those
---          of them that a budget blocks. held_categories, held_keys: categories, and accounts with a category (see
---          budget_key()), that a budget blocks. all_held: whether a budget blocks everything. contended: whether another
+-- Returns: admitted: the ids that may start, in the given order. blocked: accounts that have no room left. over_budget: those
+--          of them that a budget blocks. blocked_categories, blocked_keys: categories, and accounts with a category (see
+--          budget_key()), that a budget blocks. all_blocked: whether a budget blocks everything. contended: whether another
 --          claim had locked a place, so that a retry may find more.
 -- No budget stops a task that collects the answer to its batch request: that cost is already paid or reserved.
 -- The place is updated, not only locked, so that PostgreSQL refuses to count in a transaction with an older snapshot.
@@ -14,11 +14,11 @@ CREATE OR REPLACE FUNCTION contentq.admit(
     ids bigint[],
     starting bigint[],
     OUT admitted bigint[],
-    OUT held bigint[],
+    OUT blocked bigint[],
     OUT over_budget bigint[],
-    OUT held_categories text[],
-    OUT held_keys text[],
-    OUT all_held boolean,
+    OUT blocked_categories text[],
+    OUT blocked_keys text[],
+    OUT all_blocked boolean,
     OUT contended boolean
 )
 LANGUAGE plpgsql
@@ -42,11 +42,11 @@ DECLARE
     budget record;
     refused text[];
 BEGIN
-    held := '{}';
+    blocked := '{}';
     over_budget := '{}';
-    held_categories := '{}';
-    held_keys := '{}';
-    all_held := false;
+    blocked_categories := '{}';
+    blocked_keys := '{}';
+    all_blocked := false;
     contended := false;
     -- LIMIT forces one lookup for each id; the planner could reverse a plain join.
     SELECT array_agg(o.account_id ORDER BY u.place), array_agg(o.category ORDER BY u.place),
@@ -116,13 +116,13 @@ BEGIN
                 is_refused[places[i]] := true;
             END LOOP;
             IF each.account_id IS NULL AND each.category IS NULL THEN
-                all_held := true;
+                all_blocked := true;
             ELSIF each.account_id IS NULL THEN
-                held_categories := held_categories || each.category;
+                blocked_categories := blocked_categories || each.category;
             ELSIF each.category IS NULL THEN
-                held := held || each.account_id;
+                blocked := blocked || each.account_id;
             ELSE
-                held_keys := held_keys || contentq.budget_key(each.account_id, each.category);
+                blocked_keys := blocked_keys || contentq.budget_key(each.account_id, each.category);
             END IF;
             CONTINUE;
         END IF;
@@ -136,7 +136,7 @@ BEGIN
                     is_refused[places[i]] := true;
                 END LOOP;
                 places := places[:room];
-                held := held || each.account_id;
+                blocked := blocked || each.account_id;
             END IF;
         END IF;
 
@@ -166,14 +166,14 @@ BEGIN
             END LOOP;
             CONTINUE WHEN cardinality(refused) = 0;
             IF each.account_id IS NULL AND each.category IS NULL AND budget.is_full THEN
-                all_held := true;
+                all_blocked := true;
             ELSIF each.account_id IS NULL THEN
-                held_categories := held_categories || ARRAY(SELECT DISTINCT unnest(refused));
+                blocked_categories := blocked_categories || ARRAY(SELECT DISTINCT unnest(refused));
             ELSIF each.category IS NULL AND budget.is_full THEN
-                held := held || each.account_id;
+                blocked := blocked || each.account_id;
                 over_budget := over_budget || each.account_id;
             ELSE
-                held_keys := held_keys
+                blocked_keys := blocked_keys
                     || ARRAY(SELECT DISTINCT contentq.budget_key(each.account_id, r.category) FROM unnest(refused) AS r (category));
             END IF;
         END IF;

@@ -1,16 +1,16 @@
 -- Lists the first ready tasks of each priority that have waited longer than settings.aging.
 -- Called by: choose_aged(), explain_aging().
 -- submitted_before: only tasks submitted before this time. by_deadline: tasks that cannot finish by their deadline may not
--- start. number: how many tasks of each priority; with categories, of each category in each priority. categories, held,
--- held_keys: as in choose_in_order().
+-- start. number: how many tasks of each priority; with categories, of each category in each priority. categories, blocked,
+-- blocked_keys: as in choose_in_order().
 -- Locks: nothing. Returns: the tasks, in no order, and whether each may start.
 CREATE OR REPLACE FUNCTION contentq.aged_tasks(
     submitted_before timestamptz,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     by_deadline boolean,
     number integer,
-    held_keys text[] DEFAULT '{}'
+    blocked_keys text[] DEFAULT '{}'
 )
 RETURNS TABLE (id bigint, account_id bigint, category text, submitted_at timestamptz, may_start boolean)
 LANGUAGE plpgsql
@@ -26,9 +26,9 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT w.id, w.account_id, w.category::text, w.submitted_at,
-           w.account_id <> ALL (aged_tasks.held)
-           AND (cardinality(aged_tasks.held_keys) = 0
-                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.held_keys))
+           w.account_id <> ALL (aged_tasks.blocked)
+           AND (cardinality(aged_tasks.blocked_keys) = 0
+                OR contentq.budget_key(w.account_id, w.category) <> ALL (aged_tasks.blocked_keys))
            AND contentq.is_ready('pending', NULL, w.timeout_at, w.attempt)
            AND NOT (aged_tasks.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
     FROM generate_series(1, 10) AS p (priority)

@@ -1,7 +1,7 @@
 -- Chooses and locks ready tasks that have waited longer than settings.aging, whatever their priority.
 -- Called by: choose_by_priority().
 -- submitted_before: only tasks submitted before this time. by_deadline: leave out tasks that cannot finish by their
--- deadline. categories, held, taken, held_keys: as in choose_in_order().
+-- deadline. categories, blocked, taken, blocked_keys: as in choose_in_order().
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids, the longest waiting first.
 -- It reads a few aged tasks of each priority (with categories: of each category in each priority). If few of them may
@@ -10,10 +10,10 @@ CREATE OR REPLACE FUNCTION contentq.choose_aged(
     max_tasks integer,
     submitted_before timestamptz,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     taken bigint[],
     by_deadline boolean,
-    held_keys text[]
+    blocked_keys text[]
 )
 RETURNS bigint[]
 LANGUAGE plpgsql
@@ -39,8 +39,8 @@ BEGIN
                ) AS free
         INTO seen
         FROM contentq.aged_tasks(
-            choose_aged.submitted_before, choose_aged.categories, choose_aged.held, choose_aged.by_deadline, size,
-            choose_aged.held_keys) AS a;
+            choose_aged.submitted_before, choose_aged.categories, choose_aged.blocked, choose_aged.by_deadline, size,
+            choose_aged.blocked_keys) AS a;
         chosen := chosen || contentq.lock_in_order(seen.free, choose_aged.max_tasks - cardinality(chosen));
         EXIT WHEN seen.read < size OR size = 1000;
         size := 1000;

@@ -1,6 +1,6 @@
 -- Chooses and locks ready tasks of one priority in strict order by looking up the first tasks of every account.
 -- Called by: choose_in_order(), after it met a long run of tasks of blocked accounts.
--- held, taken: as in choose_in_order(). most: the maximum number of accounts to read.
+-- blocked, taken: as in choose_in_order(). most: the maximum number of accounts to read.
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids, in order; NULL if at least `most` accounts have ready tasks.
 -- The first n tasks belong to the n accounts whose first tasks are the oldest. It reads a few tasks of each of them, and
@@ -8,7 +8,7 @@
 CREATE OR REPLACE FUNCTION contentq.choose_by_account(
     urgency integer,
     max_tasks integer,
-    held bigint[],
+    blocked bigint[],
     taken bigint[],
     most integer
 )
@@ -35,10 +35,10 @@ DECLARE
     latest record;
 BEGIN
     SELECT count(*),
-           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id) FILTER (WHERE NOT a.is_held))[:needed]
+           (array_agg(a.account_id ORDER BY a.first_submitted_at, a.first_id) FILTER (WHERE NOT a.is_blocked))[:needed]
     INTO number, deep
     FROM contentq.ready_accounts(
-        choose_by_account.urgency, -9223372036854775808, choose_by_account.most, choose_by_account.held,
+        choose_by_account.urgency, -9223372036854775808, choose_by_account.most, choose_by_account.blocked,
         choose_by_account.most) AS a;
     IF number >= choose_by_account.most THEN
         RETURN NULL;

@@ -1,6 +1,6 @@
 -- Chooses and locks ready tasks from the highest priority down, in the order that the settings define.
 -- Called by: choose_ready(), unless the plain order of choose_first() applies.
--- categories: only these; NULL for all. held, held_keys: blocked accounts, and blocked accounts with a category. taken:
+-- categories: only these; NULL for all. blocked, blocked_keys: blocked accounts, and blocked accounts with a category. taken:
 -- tasks that the same claim chose earlier. heads: for each priority, the place in strict order to start from; NULL if
 -- unknown.
 -- turns: for each priority, which account has its turn in fair order (see choose_fair()).
@@ -9,11 +9,11 @@
 CREATE OR REPLACE FUNCTION contentq.choose_by_priority(
     max_tasks integer,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     taken bigint[],
     settings contentq.settings,
     heads jsonb,
-    held_keys text[],
+    blocked_keys text[],
     INOUT turns jsonb,
     OUT chosen bigint[]
 )
@@ -35,7 +35,7 @@ BEGIN
         -- Aged tasks get every other slot, so urgent tasks still start when many have aged.
         chosen := contentq.choose_aged(
             CASE WHEN max_tasks = 1 THEN (random() < 0.5)::integer ELSE (max_tasks + 1) / 2 END,
-            clock_timestamp() - settings.aging, categories, held, taken, settings.deadlines, held_keys);
+            clock_timestamp() - settings.aging, categories, blocked, taken, settings.deadlines, blocked_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
         IF heads IS NOT NULL THEN
@@ -56,14 +56,14 @@ BEGIN
             SELECT f.*
             INTO fair
             FROM contentq.choose_fair(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines,
-                held_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                urgency, max_tasks - cardinality(chosen), categories, blocked, taken || chosen, settings.deadlines,
+                blocked_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
-                urgency, max_tasks - cardinality(chosen), categories, held, taken || chosen, settings.deadlines, held_keys,
+                urgency, max_tasks - cardinality(chosen), categories, blocked, taken || chosen, settings.deadlines, blocked_keys,
                 coalesce((heads->urgency::text->>0)::timestamptz, '-infinity'),
                 coalesce((heads->urgency::text->>1)::bigint, -9223372036854775808));
         END IF;

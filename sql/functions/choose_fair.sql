@@ -1,7 +1,7 @@
 -- Chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.
 -- Called by: choose_by_priority(), if claim_order is fair.
--- turn: what the previous call of this worker for this priority returned; NULL for the first. categories, held, taken,
--- by_deadline, held_keys: as in choose_in_order().
+-- turn: what the previous call of this worker for this priority returned; NULL for the first. categories, blocked, taken,
+-- by_deadline, blocked_keys: as in choose_in_order().
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
 -- Returns: their ids; and the next turn: the id of an account and how many tasks it has started in this turn.
 --
@@ -13,10 +13,10 @@ CREATE OR REPLACE FUNCTION contentq.choose_fair(
     urgency integer,
     max_tasks integer,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     taken bigint[],
     by_deadline boolean,
-    held_keys text[],
+    blocked_keys text[],
     INOUT turn bigint[],
     OUT chosen bigint[]
 )
@@ -34,7 +34,7 @@ DECLARE
     lowest constant bigint := -9223372036854775808;
     window_size constant integer := greatest(64, choose_fair.max_tasks);
     is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
-                                  AND cardinality(choose_fair.held_keys) = 0;
+                                  AND cardinality(choose_fair.blocked_keys) = 0;
     first_account constant bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
@@ -61,7 +61,7 @@ BEGIN
             INTO next_accounts
             FROM contentq.fair_accounts(
                 choose_fair.urgency, position, CASE WHEN is_around THEN first_account END, window_size - added,
-                choose_fair.held, choose_fair.taken) AS f;
+                choose_fair.blocked, choose_fair.taken) AS f;
             account_ids := account_ids || next_accounts.account_ids;
             shares := shares || next_accounts.shares;
             running := running || next_accounts.running;
@@ -127,8 +127,8 @@ BEGIN
                            ) AS w
                            WHERE w.id <> ALL (choose_fair.taken || choose_fair.chosen)
                              AND contentq.is_of(w.category, choose_fair.categories)
-                             AND (cardinality(choose_fair.held_keys) = 0
-                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.held_keys))
+                             AND (cardinality(choose_fair.blocked_keys) = 0
+                                  OR contentq.budget_key(u.account_id, w.category) <> ALL (choose_fair.blocked_keys))
                              AND NOT (choose_fair.by_deadline AND contentq.misses_deadline(w.timeout_at, w.category))
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)

@@ -1,6 +1,6 @@
 -- Chooses and locks ready tasks of one priority in strict order, skipping those that may not start.
 -- Called by: choose_by_priority().
--- categories: only these (see is_of()); NULL for all. held: accounts whose tasks may not start. held_keys: the same for an
+-- categories: only these (see is_of()); NULL for all. blocked: accounts whose tasks may not start. blocked_keys: the same for an
 -- account together with a category (see budget_key()). taken: tasks that the same claim chose earlier. by_deadline: tasks
 -- with a deadline first, the earliest first. after_submitted, after_id: only tasks later in strict order; not with
 -- by_deadline.
@@ -15,10 +15,10 @@ CREATE OR REPLACE FUNCTION contentq.choose_in_order(
     urgency integer,
     max_tasks integer,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     taken bigint[],
     by_deadline boolean,
-    held_keys text[] DEFAULT '{}',
+    blocked_keys text[] DEFAULT '{}',
     after_submitted timestamptz DEFAULT '-infinity',
     after_id bigint DEFAULT -9223372036854775808
 )
@@ -34,7 +34,7 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    is_plain constant boolean := cardinality(choose_in_order.held_keys) = 0;
+    is_plain constant boolean := cardinality(choose_in_order.blocked_keys) = 0;
     has_without_category constant boolean := array_position(choose_in_order.categories, NULL) IS NOT NULL;
     chosen bigint[] := '{}'::bigint[];
     size integer := least(1000, greatest(50, 2 * choose_in_order.max_tasks));
@@ -46,10 +46,10 @@ BEGIN
     WHILE choose_in_order.by_deadline AND cardinality(chosen) < choose_in_order.max_tasks LOOP
         SELECT count(*) AS read,
                array_agg(w.id::bigint ORDER BY w.timeout_at, w.submitted_at, w.id) FILTER (
-                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                   WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.blocked))
                      AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                      AND contentq.is_of(w.category, choose_in_order.categories)
-                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
+                     AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.blocked_keys))
                      AND NOT contentq.misses_deadline(w.timeout_at, w.category)
                ) AS free,
                (array_agg(w.timeout_at ORDER BY w.timeout_at DESC, w.submitted_at DESC, w.id DESC))[1] AS timeout_at,
@@ -83,10 +83,10 @@ BEGIN
         IF choose_in_order.categories IS NULL THEN
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.blocked))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
-                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.blocked_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -104,10 +104,10 @@ BEGIN
         ELSE
             SELECT count(*) AS read,
                    array_agg(w.id::bigint ORDER BY w.submitted_at, w.id) FILTER (
-                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.held))
+                       WHERE w.account_id NOT IN (SELECT unnest(choose_in_order.blocked))
                          AND w.id NOT IN (SELECT unnest(choose_in_order.taken))
                          AND (NOT choose_in_order.by_deadline OR w.timeout_at IS NULL)
-                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.held_keys))
+                         AND (is_plain OR contentq.budget_key(w.account_id, w.category) <> ALL (choose_in_order.blocked_keys))
                    ) AS free,
                    (array_agg(w.submitted_at ORDER BY w.submitted_at DESC, w.id DESC))[1] AS submitted_at,
                    (array_agg(w.id ORDER BY w.submitted_at DESC, w.id DESC))[1] AS id
@@ -153,8 +153,8 @@ BEGIN
             AND coalesce(cardinality(seen.free), 0) < size / 10
         THEN
             by_account := contentq.choose_by_account(
-                choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.held,
-                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.held)
+                choose_in_order.urgency, choose_in_order.max_tasks - cardinality(chosen), choose_in_order.blocked,
+                choose_in_order.taken || chosen, 1000 + 2 * walked + cardinality(choose_in_order.blocked)
             );
             IF by_account IS NOT NULL THEN
                 RETURN chosen || by_account;

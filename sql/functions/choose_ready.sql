@@ -3,7 +3,7 @@
 -- Locks: the chosen tasks, skipping tasks that other sessions have locked, so it never waits; also as admit() does.
 -- Returns: their ids; and whether to claim again in a moment, because more tasks may be free than were found.
 --
--- Steps: leave out accounts that are paused or at their cap (held_accounts()); go through priorities from the highest down,
+-- Steps: leave out accounts that are paused or at their cap (blocked_accounts()); go through priorities from the highest down,
 -- inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and
 -- categories that have no room.
 -- It remembers places and blocked accounts in the worker's row of claimers. If that row is locked, it remembers nothing.
@@ -34,7 +34,7 @@ DECLARE
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
-    held bigint[] := contentq.held_accounts();
+    blocked bigint[] := contentq.blocked_accounts();
     is_plain boolean;
     due_at timestamptz;
     due bigint[];
@@ -44,8 +44,8 @@ DECLARE
     over_budget bigint[] := '{}'::bigint[];
     -- Categories, and accounts with a category, that a budget blocks. spent has them as [account, category] in JSON, to
     -- check them again.
-    held_categories text[] := '{}'::text[];
-    held_keys text[] := '{}'::text[];
+    blocked_categories text[] := '{}'::text[];
+    blocked_keys text[] := '{}'::text[];
     spent jsonb := '[]'::jsonb;
     part bigint[];
     first record;
@@ -71,7 +71,7 @@ BEGIN
             LIMIT 5000
         );
         over_budget := over_budget[101:] || contentq.over_budget(over_budget[:100]);
-        held := held || over_budget;
+        blocked := blocked || over_budget;
         remembered := CASE WHEN cardinality(over_budget) = 0 THEN remembered - 'over_budget'
                            ELSE remembered || jsonb_build_object('over_budget', over_budget) END;
     END IF;
@@ -86,9 +86,9 @@ BEGIN
         SELECT coalesce(array_agg(s.key->>1) FILTER (WHERE s.key->>0 IS NULL), '{}'),
                coalesce(array_agg(contentq.budget_key((s.key->>0)::bigint, s.key->>1)) FILTER (WHERE s.key->>0 IS NOT NULL),
                         '{}')
-        INTO held_categories, held_keys
+        INTO blocked_categories, blocked_keys
         FROM jsonb_array_elements(spent) AS s (key);
-        open_categories := contentq.open_categories(only_categories, held_categories);
+        open_categories := contentq.open_categories(only_categories, blocked_categories);
     END IF;
     chosen := '{}';
     look_again := false;
@@ -98,13 +98,13 @@ BEGIN
         INTO chosen
         FROM contentq.admit(
             contentq.choose_answered(
-                choose_ready.max_tasks, only_categories, contentq.held_accounts(), '{}'::bigint[]),
+                choose_ready.max_tasks, only_categories, contentq.blocked_accounts(), '{}'::bigint[]),
             '{}'::bigint[]) AS a;
         RETURN;
     END IF;
 
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
-    is_plain := has_places AND only_categories IS NULL AND cardinality(held) = 0 AND spent = '[]';
+    is_plain := has_places AND only_categories IS NULL AND cardinality(blocked) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
     places := remembered->'places';
 
@@ -131,7 +131,7 @@ BEGIN
     IF is_plain THEN
         SELECT f.*
         INTO first
-        FROM contentq.choose_first(choose_ready.max_tasks, CASE WHEN NOT places ? 'held' THEN places END) AS f;
+        FROM contentq.choose_first(choose_ready.max_tasks, CASE WHEN NOT places ? 'blocked' THEN places END) AS f;
         part := first.chosen;
         remembered := CASE WHEN first.places IS NULL THEN remembered - 'places'
                            ELSE remembered || jsonb_build_object('places', first.places) END;
@@ -160,8 +160,8 @@ BEGIN
         AND (places->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
         AND places->'categories' = coalesce(to_jsonb(only_categories), 'null')
         AND NOT EXISTS (SELECT
-                        FROM jsonb_array_elements_text(places->'held') AS h (id)
-                        WHERE h.id::bigint NOT IN (SELECT unnest(held)))
+                        FROM jsonb_array_elements_text(places->'blocked') AS h (id)
+                        WHERE h.id::bigint NOT IN (SELECT unnest(blocked)))
         AND NOT EXISTS (SELECT
                         FROM jsonb_array_elements(places->'spent') AS p (key)
                         WHERE p.key NOT IN (SELECT s.key FROM jsonb_array_elements(spent) AS s (key)))
@@ -176,8 +176,8 @@ BEGIN
             SELECT b.*
             INTO by_priority
             FROM contentq.choose_by_priority(
-                choose_ready.max_tasks - cardinality(chosen), open_categories, held, chosen, settings, heads,
-                held_keys, remembered->'turns') AS b;
+                choose_ready.max_tasks - cardinality(chosen), open_categories, blocked, chosen, settings, heads,
+                blocked_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
@@ -188,7 +188,7 @@ BEGIN
         END IF;
         SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
         chosen := chosen || kept.admitted;
-        held := held || kept.held;
+        blocked := blocked || kept.blocked;
         look_again := look_again OR kept.contended OR round = 10;
         IF cardinality(kept.over_budget) > 0 THEN
             -- Also check the accounts of the following tasks: thousands may be over budget.
@@ -197,30 +197,30 @@ BEGIN
             FROM unnest(kept.over_budget
                         || contentq.over_budget(contentq.next_accounts(part[cardinality(part)]))) AS o (id)
             WHERE o.id <> ALL (over_budget);
-            held := held || kept.over_budget;
+            blocked := blocked || kept.over_budget;
             over_budget := over_budget || kept.over_budget;
             remembered := remembered || jsonb_build_object('over_budget', over_budget);
         END IF;
-        IF cardinality(kept.held_categories) > 0 OR cardinality(kept.held_keys) > 0 THEN
-            held_categories := held_categories || kept.held_categories;
-            held_keys := held_keys || kept.held_keys;
-            open_categories := contentq.open_categories(only_categories, held_categories);
+        IF cardinality(kept.blocked_categories) > 0 OR cardinality(kept.blocked_keys) > 0 THEN
+            blocked_categories := blocked_categories || kept.blocked_categories;
+            blocked_keys := blocked_keys || kept.blocked_keys;
+            open_categories := contentq.open_categories(only_categories, blocked_categories);
             -- Not what another claim is counting: it may have room in a moment.
             IF NOT kept.contended THEN
                 spent := spent
                     || (SELECT coalesce(jsonb_agg(jsonb_build_array(NULL, n.category)), '[]')
-                        FROM (SELECT DISTINCT unnest(kept.held_categories) AS category) AS n)
+                        FROM (SELECT DISTINCT unnest(kept.blocked_categories) AS category) AS n)
                     || (SELECT coalesce(jsonb_agg(jsonb_build_array(split_part(n.key, ':', 1)::bigint,
                                                                     substr(n.key, strpos(n.key, ':') + 1))), '[]')
-                        FROM (SELECT DISTINCT unnest(kept.held_keys) AS key) AS n);
+                        FROM (SELECT DISTINCT unnest(kept.blocked_keys) AS key) AS n);
                 remembered := remembered || jsonb_build_object('spent', spent);
             END IF;
         END IF;
-        IF kept.all_held AND NOT kept.contended THEN
+        IF kept.all_blocked AND NOT kept.contended THEN
             remembered := remembered || jsonb_build_object('spent', jsonb '[[null, null]]' || spent);
         END IF;
-        EXIT WHEN kept.all_held
-            OR cardinality(kept.held) + cardinality(kept.held_categories) + cardinality(kept.held_keys) = 0;
+        EXIT WHEN kept.all_blocked
+            OR cardinality(kept.blocked) + cardinality(kept.blocked_categories) + cardinality(kept.blocked_keys) = 0;
         -- Refused tasks lie before the places and may start as soon as their accounts have room.
         remembered := remembered - 'places';
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
@@ -230,7 +230,7 @@ BEGIN
     -- Blocked tasks may include some whose batch answer has arrived and is already paid for.
     IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
         part := contentq.choose_answered(
-            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.held_accounts(), chosen);
+            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.blocked_accounts(), chosen);
         IF cardinality(part) > 0 THEN
             SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
             chosen := chosen || kept.admitted;
@@ -242,7 +242,7 @@ BEGIN
     IF has_places THEN
         remembered := remembered - 'places';
         took := clock_timestamp() - began;
-        IF cardinality(held) <= 1000
+        IF cardinality(blocked) <= 1000
             AND (heads IS NOT NULL
                  OR took > interval '5 milliseconds' + choose_ready.max_tasks * interval '20 microseconds')
         THEN
@@ -250,7 +250,7 @@ BEGIN
                 'until', CASE WHEN heads IS NOT NULL THEN (places->>'until')::timestamptz
                               ELSE now_ + least(20 * took, interval '1 second') END,
                 'categories', only_categories,
-                'held', held,
+                'blocked', blocked,
                 'spent', spent,
                 'heads', contentq.reached_places(
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)

@@ -1,8 +1,8 @@
 -- Explains why no task of an account in a category may start.
--- Called by: explain_waiting(). held: the result of held_accounts(). category: '' for none.
+-- Called by: explain_waiting(). blocked: the result of blocked_accounts(). category: '' for none.
 -- has_answer: whether a batch answer is ready for the task; budgets do not apply then.
 -- Locks: nothing. Returns: one line for each reason; no rows if a task may start.
-CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, held bigint[], category text, has_answer boolean)
+CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, blocked bigint[], category text, has_answer boolean)
 RETURNS SETOF text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -14,7 +14,7 @@ DECLARE
     account_id constant bigint := (account).id;
     running bigint;
 BEGIN
-    IF (account).paused_until > clock_timestamp() AND account_id = ANY (held) THEN
+    IF (account).paused_until > clock_timestamp() AND account_id = ANY (blocked) THEN
         RETURN NEXT format('account %s is paused %s; to resume it: contentq resume --account %s', account_id,
                            CASE WHEN (account).paused_until = 'infinity' THEN 'until someone resumes it'
                                 ELSE format('until %s', date_trunc('second', (account).paused_until)) END,

@@ -1,11 +1,11 @@
 -- Explains how settings.aging changes the place of a task.
--- Called by: explain_order(). categories, held: as in choose_in_order().
+-- Called by: explain_order(). categories, blocked: as in choose_in_order().
 -- Locks: nothing. Returns: is_first: whether the task is the first aged one, or there is no aged one; line: the
 --                          explanation, NULL if no task has aged.
 CREATE OR REPLACE FUNCTION contentq.explain_aging(
     task public.content_generation_tasks,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     OUT is_first boolean,
     OUT line text
 )
@@ -34,7 +34,7 @@ BEGIN
                    count(*) FILTER (WHERE (w.submitted_at, w.id) < ((task).submitted_at, (task).id)) AS ahead,
                    row_number() OVER (ORDER BY count(*) DESC, w.account_id) AS place
             FROM contentq.aged_tasks(
-                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.held, settings.deadlines, 1000) AS w
+                clock_timestamp() - settings.aging, explain_aging.categories, explain_aging.blocked, settings.deadlines, 1000) AS w
             WHERE w.may_start
             GROUP BY w.account_id
         ) AS n

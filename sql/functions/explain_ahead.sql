@@ -1,5 +1,5 @@
 -- Counts the ready tasks that a claim in strict order claims before a task, by account.
--- Called by: explain_order(). categories, held: as in choose_in_order(). most: the maximum number of tasks to read.
+-- Called by: explain_order(). categories, blocked: as in choose_in_order(). most: the maximum number of tasks to read.
 -- Locks: nothing.
 -- Returns: account_ids; urgent, equal: for each account, how many tasks of higher and of equal priority are ahead and may
 --          start under its cap and budgets, which are checked for the 200 accounts with the most tasks; are_all: whether it
@@ -8,7 +8,7 @@
 CREATE OR REPLACE FUNCTION contentq.explain_ahead(
     task public.content_generation_tasks,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     most integer,
     OUT account_ids bigint[],
     OUT urgent bigint[],
@@ -52,11 +52,11 @@ BEGIN
                            AS startable,
                        row_number() OVER (ORDER BY count(*) FILTER (WHERE b.may_start) DESC, b.account_id) AS place
                 FROM contentq.explain_before(
-                    task, distinct_categories, explain_ahead.held, by_deadline, explain_ahead.most, priorities, accounts) AS b
+                    task, distinct_categories, explain_ahead.blocked, by_deadline, explain_ahead.most, priorities, accounts) AS b
                 GROUP BY b.account_id
             ) AS c
         ) AS g;
-        EXIT WHEN are_all OR cardinality(explain_ahead.held) = 0 OR round = 2;
+        EXIT WHEN are_all OR cardinality(explain_ahead.blocked) = 0 OR round = 2;
 
         -- Like claims, skip long runs of blocked tasks by reading only accounts that are not blocked.
         SELECT array_agg(l.priority), array_agg(l.account_id)
@@ -65,8 +65,8 @@ BEGIN
             SELECT p.priority, r.account_id
             FROM generate_series((task).priority, 10) AS p (priority)
             CROSS JOIN LATERAL contentq.ready_accounts(
-                p.priority, -9223372036854775808, 1001, explain_ahead.held) AS r
-            WHERE NOT r.is_held
+                p.priority, -9223372036854775808, 1001, explain_ahead.blocked) AS r
+            WHERE NOT r.is_blocked
             LIMIT 1001
         ) AS l;
         EXIT WHEN cardinality(accounts) > 1000;

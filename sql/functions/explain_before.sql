@@ -1,5 +1,5 @@
 -- Lists the ready tasks that a claim in strict order reaches before a task.
--- Called by: explain_ahead(). categories, held, by_deadline: as in choose_in_order().
+-- Called by: explain_ahead(). categories, blocked, by_deadline: as in choose_in_order().
 -- priorities, accounts: NULL to read all tasks in order; otherwise only tasks of these accounts, each with its priority.
 -- Locks: nothing.
 -- Returns: at most `most` tasks, including due tasks that become ready at the next claim: the account, the priority, the
@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION contentq.explain_before(
     task public.content_generation_tasks,
     categories text[],
-    held bigint[],
+    blocked bigint[],
     by_deadline boolean,
     most integer,
     priorities integer[] DEFAULT NULL,
@@ -36,7 +36,7 @@ AS $$
         FROM generate_series((task).priority, 10) AS p (priority)
     )
     SELECT r.account_id, r.priority, left(coalesce(r.category, ''), 200),
-           r.account_id <> ALL (explain_before.held)
+           r.account_id <> ALL (explain_before.blocked)
            AND r.attempt < 2147483647
            AND contentq.is_of(r.category, explain_before.categories)
            -- Tasks of the same priority with a deadline are read in deadline order.

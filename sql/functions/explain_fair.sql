@@ -1,5 +1,5 @@
 -- Explains when the account of a task gets the next slot in fair order.
--- Called by: explain_order(). held: as in choose_in_order(). own_ahead: tasks of the same account ahead of it.
+-- Called by: explain_order(). blocked: as in choose_in_order(). own_ahead: tasks of the same account ahead of it.
 -- slots, busy: those of all workers that claim its category.
 -- Locks: nothing. Returns: is_first: whether the next claim of this worker gives the account a slot before any other
 --                          account of the same priority; line: an explanation of the shares if the task is not next.
@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION contentq.explain_fair(
     task public.content_generation_tasks,
     worker contentq.workers,
-    held bigint[],
+    blocked bigint[],
     own_ahead bigint,
     slots bigint,
     busy bigint,
@@ -45,7 +45,7 @@ BEGIN
     SELECT f.*
     INTO looked_at
     FROM contentq.fair_accounts(
-        (task).priority, coalesce(turn[1] - 1, lowest), NULL, 64, explain_fair.held, '{}') AS f;
+        (task).priority, coalesce(turn[1] - 1, lowest), NULL, 64, explain_fair.blocked, '{}') AS f;
     account_ids := looked_at.account_ids;
     shares := looked_at.shares;
     running := looked_at.running;
@@ -54,7 +54,7 @@ BEGIN
         SELECT f.*
         INTO looked_at
         FROM contentq.fair_accounts(
-            (task).priority, lowest, turn[1], 64 - cardinality(account_ids), explain_fair.held, '{}') AS f;
+            (task).priority, lowest, turn[1], 64 - cardinality(account_ids), explain_fair.blocked, '{}') AS f;
         account_ids := account_ids || looked_at.account_ids;
         shares := shares || looked_at.shares;
         running := running || looked_at.running;
@@ -109,7 +109,7 @@ BEGIN
     FROM public.accounts AS a
     WHERE a.id = own_id;
     -- The share of the account if all slots of these accounts were shared out again.
-    SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.held, '{}') AS f;
+    SELECT f.* INTO looked_at FROM contentq.fair_accounts((task).priority, lowest, NULL, 500, explain_fair.blocked, '{}') AS f;
     IF own_id = ANY (looked_at.account_ids) THEN
         SELECT (contentq.fair_quotas(
                    least(greatest(explain_fair.slots - explain_fair.busy + sum(u.running), 0), 10000)::integer,

@@ -1,5 +1,5 @@
 -- Explains what comes before a ready task on a worker.
--- Called by: explain_waiting(). held: blocked accounts. most: the maximum number of tasks to read.
+-- Called by: explain_waiting(). blocked: blocked accounts. most: the maximum number of tasks to read.
 -- slots, busy: those of all workers that claim its category. pace: tasks a second that their gates allow; NULL for no
 -- limit.
 -- Locks: nothing. Returns: ahead: how many tasks come before it; is_next: whether it is next; lines: one line for each
@@ -7,7 +7,7 @@
 CREATE OR REPLACE FUNCTION contentq.explain_order(
     task public.content_generation_tasks,
     worker contentq.workers,
-    held bigint[],
+    blocked bigint[],
     most integer,
     slots bigint,
     busy bigint,
@@ -35,7 +35,7 @@ BEGIN
     SELECT s.* INTO STRICT settings FROM contentq.settings AS s;
     SELECT a.* INTO account FROM public.accounts AS a WHERE a.id = (task).account_id;
     lines := '{}';
-    SELECT e.* INTO found FROM contentq.explain_ahead(task, (worker).categories, explain_order.held, explain_order.most) AS e;
+    SELECT e.* INTO found FROM contentq.explain_ahead(task, (worker).categories, explain_order.blocked, explain_order.most) AS e;
     SELECT coalesce(sum(u.urgent), 0)::bigint AS urgent, coalesce(sum(u.equal), 0)::bigint AS equal
     INTO own
     FROM unnest(found.account_ids, found.urgent, found.equal) AS u (account_id, urgent, equal)
@@ -107,7 +107,7 @@ BEGIN
         SELECT f.*
         INTO fair
         FROM contentq.explain_fair(
-            task, worker, explain_order.held, own.equal, explain_order.slots, explain_order.busy) AS f;
+            task, worker, explain_order.blocked, own.equal, explain_order.slots, explain_order.busy) AS f;
         IF NOT fair.is_first THEN
             lines := lines || fair.line;
         END IF;
@@ -116,7 +116,7 @@ BEGIN
     END IF;
 
     IF settings.aging IS NOT NULL THEN
-        SELECT a.* INTO aging FROM contentq.explain_aging(task, (worker).categories, explain_order.held) AS a;
+        SELECT a.* INTO aging FROM contentq.explain_aging(task, (worker).categories, explain_order.blocked) AS a;
         IF NOT is_next OR NOT aging.is_first THEN
             lines := array_append(lines, aging.line);
         END IF;

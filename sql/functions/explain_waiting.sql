@@ -1,7 +1,7 @@
 -- Explains why a waiting task is not running: its own state, its account, the workers, and the tasks ahead of it.
 -- Called by: explain(). Locks: nothing. Returns: one line for each reason; only "ready: ..." if the next claim claims it.
 --
--- Each condition is a function that claim() also calls: is_ready(), held_accounts(), account_room(), budget_room(),
+-- Each condition is a function that claim() also calls: is_ready(), blocked_accounts(), account_room(), budget_room(),
 -- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(),
 -- aged_tasks(). The tasks ahead depend on the categories of the claiming worker. They are counted for each list of
 -- categories of live workers, five at most, and reported for the one with the fewest tasks ahead. It reads 10,000 tasks at
@@ -16,10 +16,10 @@ AS $$
 DECLARE
     most_read constant integer := 10000;
     most_lists constant integer := 5;
-    held constant bigint[] := contentq.held_accounts();
+    blocked constant bigint[] := contentq.blocked_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
     -- Categories that a budget of all accounts blocks, except the task's own category.
-    held_categories constant text[] := ARRAY(
+    blocked_categories constant text[] := ARRAY(
         SELECT DISTINCT b.category
         FROM contentq.budgets AS b
         WHERE b.account_id IS NULL
@@ -39,7 +39,7 @@ BEGIN
     SELECT w.* INTO fleet FROM contentq.explain_workers((task).category) AS w;
     lines := ARRAY(SELECT o.line FROM contentq.explain_own(task) AS o (line))
         || ARRAY(SELECT o.line FROM contentq.explain_account(
-            account, held, left(coalesce((task).category, ''), 200),
+            account, blocked, left(coalesce((task).category, ''), 200),
             (task).handler_state IS NOT NULL
             AND contentq.has_answer((task).id::bigint, (task).status, (task).handler_state)) AS o (line))
         || fleet.lines;
@@ -61,11 +61,11 @@ BEGIN
             LIMIT most_lists
         LOOP
             claimer := each.worker;
-            claimer.categories := contentq.open_categories(claimer.categories, held_categories);
+            claimer.categories := contentq.open_categories(claimer.categories, blocked_categories);
             SELECT o.*
             INTO place
             FROM contentq.explain_order(
-                task, claimer, array_remove(held, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
+                task, claimer, array_remove(blocked, account.id::bigint), most_read / each.lists, fleet.slots, fleet.busy,
                 fleet.pace) AS o;
             IF ids IS NULL THEN
                 best := place;

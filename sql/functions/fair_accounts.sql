@@ -1,7 +1,7 @@
 -- Reads the next accounts between which a claim in fair order shares out slots, for one priority.
 -- Called by: choose_fair(), explain_fair(). Locks: nothing.
 -- after_account, below_account: only ids between these; below_account NULL for no upper bound. number: how many accounts
--- that are not blocked. held: blocked accounts. taken: tasks that the same claim chose earlier; they count as running.
+-- that are not blocked. blocked: blocked accounts. taken: tasks that the same claim chose earlier; they count as running.
 -- Returns: looked_at: how many accounts it read; free: how many of these are not blocked; last_account: the last id. For
 --          accounts that are neither blocked nor out of range, in id order: the id, the share, the number of running tasks
 --          (counted from the rows) and how many more may start (NULL: any number).
@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION contentq.fair_accounts(
     after_account bigint,
     below_account bigint,
     number integer,
-    held bigint[],
+    blocked bigint[],
     taken bigint[],
     OUT looked_at integer,
     OUT free integer,
@@ -43,7 +43,7 @@ DECLARE
     );
 BEGIN
     SELECT count(*)::integer,
-           (count(*) FILTER (WHERE NOT r.is_held))::integer,
+           (count(*) FILTER (WHERE NOT r.is_blocked))::integer,
            max(r.account_id),
            coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
            coalesce(array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
@@ -51,7 +51,7 @@ BEGIN
            coalesce(array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
     INTO looked_at, free, last_account, account_ids, shares, running, rooms
     FROM contentq.ready_accounts(
-        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.held) AS r
+        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.blocked) AS r
     LEFT JOIN LATERAL (
         SELECT o.share, o.max_running,
                (SELECT count(*)::integer
@@ -63,7 +63,7 @@ BEGIN
         WHERE o.id = r.account_id
         -- LIMIT: no plan starts from the accounts, and running tasks are counted once though used twice.
         LIMIT 1
-    ) AS a ON NOT r.is_held AND coalesce(r.account_id < fair_accounts.below_account, true);
+    ) AS a ON NOT r.is_blocked AND coalesce(r.account_id < fair_accounts.below_account, true);
 END;
 $$;
 

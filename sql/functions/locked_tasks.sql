@@ -17,9 +17,9 @@ SET enable_sort = on
 AS $$
 #variable_conflict use_column
 DECLARE
-    held_ids bigint[];
-    held_accounts bigint[];
-    held_contents bigint[];
+    found_ids bigint[];
+    found_accounts bigint[];
+    found_contents bigint[];
     free_tasks bigint[];
     free_accounts bigint[];
     free_contents bigint[];
@@ -28,7 +28,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT array_agg(t.id), array_agg(t.account_id), array_agg(t.content_id)
-    INTO held_ids, held_accounts, held_contents
+    INTO found_ids, found_accounts, found_contents
     FROM unnest(locked_tasks.ids) AS n (id)
     JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
     WHERE contentq.is_held(t.status, t.worker_id, locked_tasks.worker_id);
@@ -36,7 +36,7 @@ BEGIN
     BEGIN
         free_tasks := ARRAY(
             SELECT t.id
-            FROM unnest(held_ids) AS n (id)
+            FROM unnest(found_ids) AS n (id)
             JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
             ORDER BY n.id
             FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -44,14 +44,14 @@ BEGIN
         -- FOR KEY SHARE, as the foreign key of contents does.
         free_accounts := ARRAY(
             SELECT a.id
-            FROM (SELECT DISTINCT u.id FROM unnest(held_accounts) AS u (id)) AS n
+            FROM (SELECT DISTINCT u.id FROM unnest(found_accounts) AS u (id)) AS n
             JOIN public.accounts AS a ON a.id = ANY (ARRAY[n.id])
             ORDER BY n.id
             FOR KEY SHARE OF a SKIP LOCKED
         );
         free_contents := ARRAY(
             SELECT c.id
-            FROM (SELECT DISTINCT u.id FROM unnest(held_contents) AS u (id)) AS n
+            FROM (SELECT DISTINCT u.id FROM unnest(found_contents) AS u (id)) AS n
             JOIN public.contents AS c ON c.id = ANY (ARRAY[n.id])
             ORDER BY n.id
             FOR NO KEY UPDATE OF c SKIP LOCKED
@@ -77,7 +77,7 @@ BEGIN
                      FROM public.contents AS c
                      WHERE c.id = n.content_id)
            END
-    FROM unnest(held_ids, held_accounts, held_contents) AS n (id, account_id, content_id)
+    FROM unnest(found_ids, found_accounts, found_contents) AS n (id, account_id, content_id)
     WHERE n.id <> ALL (free_tasks)
        OR n.account_id <> ALL (free_accounts)
        OR n.content_id IS NOT NULL AND n.content_id <> ALL (free_contents);

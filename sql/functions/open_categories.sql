@@ -1,11 +1,11 @@
 -- Lists the categories that a claim searches while budgets block some.
--- Called by: choose_ready(), explain_waiting(). categories: those that the worker claims; NULL for all. held: blocked
+-- Called by: choose_ready(), explain_waiting(). categories: those that the worker claims; NULL for all. blocked: blocked
 -- categories, '' for tasks without a category.
 -- Locks: nothing. Returns: the categories, NULL for all; a NULL element stands for tasks without a category.
 -- Each category is a separate range of an index, so blocked tasks are not read. For a worker that claims all categories, it
 -- looks up the categories of ready tasks, with one index lookup for each priority and category. Of more than 1000, it
 -- returns a random 1000.
-CREATE OR REPLACE FUNCTION contentq.open_categories(categories text[], held text[])
+CREATE OR REPLACE FUNCTION contentq.open_categories(categories text[], blocked text[])
 RETURNS text[]
 LANGUAGE plpgsql
 VOLATILE
@@ -18,10 +18,10 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
-    IF cardinality(held) = 0 THEN
+    IF cardinality(blocked) = 0 THEN
         RETURN categories;
     ELSIF categories IS NOT NULL THEN
-        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (held));
+        RETURN ARRAY(SELECT c.category FROM unnest(categories) AS c (category) WHERE left(c.category, 200) <> ALL (blocked));
     END IF;
     RETURN ARRAY(
         WITH RECURSIVE ready AS (
@@ -56,11 +56,11 @@ BEGIN
         FROM (
             SELECT DISTINCT r.category::text AS category
             FROM ready AS r
-            WHERE left(r.category, 200) <> ALL (held)
+            WHERE left(r.category, 200) <> ALL (blocked)
         ) AS c
         ORDER BY random()
         LIMIT 1000
-    ) || CASE WHEN '' = ANY (held) THEN '{}' ELSE ARRAY[NULL::text] END;
+    ) || CASE WHEN '' = ANY (blocked) THEN '{}' ELSE ARRAY[NULL::text] END;
 END;
 $$;
 

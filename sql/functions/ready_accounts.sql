@@ -6,10 +6,10 @@ CREATE OR REPLACE FUNCTION contentq.ready_accounts(
     urgency integer,
     after_account bigint,
     number integer,
-    held bigint[],
+    blocked bigint[],
     most integer DEFAULT 5000
 )
-RETURNS TABLE (account_id bigint, first_submitted_at timestamptz, first_id bigint, is_held boolean)
+RETURNS TABLE (account_id bigint, first_submitted_at timestamptz, first_id bigint, is_blocked boolean)
 LANGUAGE plpgsql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -26,11 +26,11 @@ BEGIN
         SELECT NULL::timestamptz AS submitted_at,
                NULL::bigint AS id,
                ready_accounts.after_account AS account_id,
-               NULL::boolean AS is_held,
+               NULL::boolean AS is_blocked,
                0 AS free,
                0 AS place
         UNION ALL
-        SELECT n.submitted_at, n.id, n.account_id, i.is_held, h.free + (NOT i.is_held)::integer, h.place + 1
+        SELECT n.submitted_at, n.id, n.account_id, i.is_blocked, h.free + (NOT i.is_blocked)::integer, h.place + 1
         FROM heads AS h
         CROSS JOIN LATERAL (
             SELECT t.submitted_at, t.id::bigint AS id, t.account_id::bigint AS account_id
@@ -43,11 +43,11 @@ BEGIN
             LIMIT 1
         ) AS n
         -- IN hashes the array, ANY does not: thousands of accounts may be blocked.
-        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.held)) AS is_held) AS i
+        CROSS JOIN LATERAL (SELECT n.account_id IN (SELECT unnest(ready_accounts.blocked)) AS is_blocked) AS i
         WHERE h.free < ready_accounts.number
           AND h.place < ready_accounts.most
     )
-    SELECT h.account_id, h.submitted_at, h.id, h.is_held
+    SELECT h.account_id, h.submitted_at, h.id, h.is_blocked
     FROM heads AS h
     WHERE h.place > 0;
 END;

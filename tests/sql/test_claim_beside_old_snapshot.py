@@ -28,13 +28,13 @@ def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 secon
 
 
 def remember_past(
-    queue: Queue, heads: dict[str, Any] | None, held: list[int], categories: list[str] | None
+    queue: Queue, heads: dict[str, Any] | None, blocked: list[int], categories: list[str] | None
 ) -> None:
-    """The same of workers for these categories, past these accounts that are held."""
+    """The same of workers for these categories, past these accounts that are blocked."""
     remember(queue, heads)
     queue.run(
         "UPDATE contentq.claimers SET memory = jsonb_build_object('places', memory->'places' || %s::jsonb)",
-        json.dumps({"held": held, "categories": categories}),
+        json.dumps({"blocked": blocked, "categories": categories}),
     )
 
 
@@ -81,15 +81,15 @@ def test_claims_do_not_walk_again_over_what_was_claimed_before(
     assert entries < BATCH * batches * batches / 8
 
 
-@pytest.mark.parametrize("is_held", [True, False], ids=["past a held account", "of a category"])
+@pytest.mark.parametrize("is_blocked", [True, False], ids=["past a blocked account", "of a category"])
 def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
-    queue: Queue, connect_queue: Callable[[], Queue], is_held: bool, is_thorough: bool
+    queue: Queue, connect_queue: Callable[[], Queue], is_blocked: bool, is_thorough: bool
 ) -> None:
     batches = BATCHES_OF_ALL if is_thorough else BATCHES
     paused = queue.add_account(paused_until="infinity")
-    held, categories = ([paused], None) if is_held else ([], ["blog"])
+    blocked, categories = ([paused], None) if is_blocked else ([], ["blog"])
     worker = queue.register(categories=categories)
-    queue.run("UPDATE accounts SET paused_until = NULL WHERE NOT %s", is_held)
+    queue.run("UPDATE accounts SET paused_until = NULL WHERE NOT %s", is_blocked)
     for account, category, number in ((paused, "news", 3), (queue.account, "blog", BATCH * batches)):
         queue.run(
             "INSERT INTO content_generation_tasks (account_id, category, priority, submitted_at) "
@@ -103,12 +103,12 @@ def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
     with reader.connection.transaction():
         reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.run("SELECT count(*) FROM content_generation_tasks")
-        remember_past(queue, {}, held, categories)
+        remember_past(queue, {}, blocked, categories)
         entries = 0
         for _ in range(batches):
             read = scans(queue, claim).entries
             entries += read.get("ready_idx", 0) + read.get("ready_category_idx", 0)
-            remember_past(queue, heads(queue), held, categories)
+            remember_past(queue, heads(queue), blocked, categories)
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks WHERE category = 'blog'") == [1]
     assert entries < BATCH * batches * batches / 8
@@ -123,7 +123,7 @@ def test_place_past_an_account_does_not_count_when_that_goes_on(queue: Queue, wo
     assert [row["id"] for row in queue.claim(worker)] == [task]
 
 
-def test_place_past_an_account_counts_when_another_is_held_too(queue: Queue, worker: int) -> None:
+def test_place_past_an_account_counts_when_another_is_blocked_too(queue: Queue, worker: int) -> None:
     queue.add_account(paused_until="infinity")
     paused = queue.add_account(paused_until="infinity")
     behind, task = queue.add(submitted_at="2001-01-01"), queue.add(submitted_at="2003-01-01")
@@ -201,7 +201,7 @@ def test_place_does_not_count_for_a_claim_of_some_categories(queue: Queue, worke
     assert [row["id"] for row in queue.claim(worker, 1, ["blog"])] == [task]
 
 
-def test_place_does_not_count_beside_an_account_that_is_held(queue: Queue, worker: int) -> None:
+def test_place_does_not_count_beside_an_account_that_is_blocked(queue: Queue, worker: int) -> None:
     queue.add(account_id=queue.add_account(paused_until="infinity"))
     task = queue.add(submitted_at="2001-01-01")
     remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]})

@@ -269,7 +269,7 @@ def test_what_another_claim_takes_of_an_account_does_not_go_to_the_heaviest(
     assert accounts[heavy] <= 10
 
 
-def test_held_accounts_and_caps_are_left_out(queue: Queue) -> None:
+def test_blocked_accounts_and_caps_are_left_out(queue: Queue) -> None:
     paused = queue.add_account("paused", paused_until="infinity")
     capped = queue.add_account("capped", max_running=2)
     free = queue.add_account("free")

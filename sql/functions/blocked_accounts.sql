@@ -2,7 +2,7 @@
 -- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids; usually none.
 -- Budgets are checked when a task is about to start (see admit()), because spending is a sum.
 -- Caps are counted from running tasks, of which there are few; accounts with a cap that run nothing are not read.
-CREATE OR REPLACE FUNCTION contentq.held_accounts()
+CREATE OR REPLACE FUNCTION contentq.blocked_accounts()
 RETURNS bigint[]
 LANGUAGE plpgsql
 VOLATILE
@@ -15,12 +15,12 @@ AS $$
 DECLARE
     -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
     now_ constant timestamptz := clock_timestamp();
-    held bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
+    blocked bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
 BEGIN
     IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
        IS NOT NULL
     THEN
-        held := held || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
+        blocked := blocked || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
             SELECT a.id
             FROM (
                 SELECT t.account_id, count(*) AS running
@@ -35,9 +35,9 @@ BEGIN
             WHERE a.max_running <= r.running
         );
     END IF;
-    RETURN held;
+    RETURN blocked;
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.held_accounts() IS
+COMMENT ON FUNCTION contentq.blocked_accounts() IS
     'Internal: the accounts that are paused or at max_running.';
