@@ -98,7 +98,7 @@ lint: $(VENV)/dev-installed ## ruff, mypy and codespell
 	@$(PY) -m codespell_lib . .ci/*
 
 docs: $(VENV)/dev-installed ## build the documentation into .site, and check its links
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict $(ARGS)
 	@echo 'Built .site/index.html. To read it in a browser, with search: $(PY) -m mkdocs serve'
 
 audit: $(VENV)/dev-installed ## look up known advisories of what contentq needs
