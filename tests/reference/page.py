@@ -22,10 +22,10 @@ _PART = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end: \2 -->)", re.D
 _ROW = re.compile(r"^\| (.+?) \| (?:.+ \| )?(.*?) \|$", re.MULTILINE)
 _NAME = re.compile(
     r"(?<![\w-])--[a-z][a-z-]+"
-    r"|\bcontentq\.\w+\([^()]+\)"
+    r"|\bcontentq\.\w+\([^()]+\)|\{[^{}`]+\}"
     r"|(?<![\w./-])(?:[A-Za-z]\w*_\w+(?:\.\w+)*|[a-z]\w*\.[a-z]\w+|[a-z]\w*(?=\(\)))(?:\(\))?(?![\w/(])"
 )
-"""Options, calls, and names with an underscore, a dot or parentheses."""
+"""Options, calls, objects, and names with an underscore, a dot or parentheses."""
 
 _CODE = re.compile(r"(`[^`]*`)")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contentq.metrics.families import FLEET, WORKER
 
-from tests.reference import cli, exit_codes, metrics, python, sql
+from tests.reference import cli, exit_codes, log_events, metrics, python, sql
 from tests.reference.page import FOLDER, by_hand
 from tests.support.databases import Connection
 
@@ -35,5 +35,13 @@ def parts(database: Connection) -> Iterator[tuple[Path, Mapping[str, str]]]:
             "new-task": python.new_task(),
             "handlers": python.for_handlers(),
             "errors": python.errors(),
+        },
+    )
+    log = FOLDER / "log-events.md"
+    yield (
+        log,
+        {
+            "fields": log_events.fields(by_hand(log, "fields")),
+            "events": log_events.events(by_hand(log, "events")),
         },
     )
