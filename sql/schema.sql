@@ -3363,8 +3363,7 @@ CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text,
                 THEN format('ALTER SEQUENCE %s AS %s MAXVALUE %s', u.sequence,
                             CASE u.largest WHEN 32767 THEN 'smallint' WHEN 2147483647 THEN 'integer' ELSE 'bigint' END,
                             u.largest)
-                ELSE 'docs/how-to/operate.md, "When ids run out": as many ids are free below zero; '
-                     '"Ids of eight bytes" is the lasting fix' END
+                ELSE 'see docs/how-to/widen-ids.md: as many ids are free below zero, and eight bytes are the lasting fix' END
     FROM contentq.ids_used() AS u
     WHERE u.percent >= 50;
 $$;

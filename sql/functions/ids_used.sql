@@ -4,7 +4,7 @@
 -- Returns: a row for each column: used of most ids, which is percent. sequence: the sequence, if it ends before the type of
 --          the id; largest: the largest number of that type.
 -- It reads the last value of a sequence if the caller may; otherwise it uses the largest id in the table. With negative
--- ids, as docs/how-to/operate.md describes for a nearly full range, it counts those.
+-- ids, as docs/how-to/widen-ids.md describes for a nearly full range, it counts those.
 CREATE OR REPLACE FUNCTION contentq.ids_used()
 RETURNS TABLE (
     tab text,

@@ -139,9 +139,7 @@ def test_tables_that_the_models_have_created_are_taken_over(empty_dsn: str, bare
 
 def test_data_alone_goes_into_a_migrated_database(dsn: str, filled: Queue, empty_dsn: str, bare: Queue) -> None:
     migrate(empty_dsn)
-    assert f"--exclude-table-data='{LEFT_OUT}'" in (ROOT / "docs/how-to/adopt-an-application.md").read_text(
-        encoding="utf-8"
-    )
+    assert f"--exclude-table-data='{LEFT_OUT}'" in (ROOT / "docs/how-to/backup.md").read_text(encoding="utf-8")
 
     text = programs.dump(dsn, "--data-only", f"--exclude-table-data={LEFT_OUT}")
     assert restored(empty_dsn, text, "-v", "ON_ERROR_STOP=1", "--single-transaction") == []

@@ -39,7 +39,7 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     if isinstance(error, errors.InsufficientPrivilege) and not hint:
         return (
-            f"{said}; connect as a member of a role that may: docs/how-to/operate.md lists them, "
+            f"{said}; connect as a member of a role that may: docs/how-to/set-up-the-database.md lists them, "
             "with their rights",
             1,
         )

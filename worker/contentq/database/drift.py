@@ -54,7 +54,7 @@ _INDEXES = """
     WHERE n.nspname IN ('contentq', %s)"""
 
 _WIDER = {"integer": "bigint"}
-"""What a column may have become: how ids are moved is in docs/how-to/operate.md."""
+"""What a column may have become: how ids are moved is in docs/how-to/widen-ids.md."""
 
 
 @dataclass

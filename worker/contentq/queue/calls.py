@@ -208,7 +208,7 @@ def _meaning(error: BaseException) -> ContentQueueError | None:
         return ContentQueueError("another session has the task locked; try again when its transaction has ended")
     if state == _FORBIDDEN:
         return ContentQueueError(
-            f"the database refuses it to this role: {said}; docs/how-to/operate.md names the roles"
+            f"the database refuses it to this role: {said}; docs/how-to/set-up-the-database.md lists the roles"
         )
     if state == _NO_REFERENCE and (account := _ACCOUNT.search(str(error))):
         return InputRefused(NO_ACCOUNT.format(account[1]))
