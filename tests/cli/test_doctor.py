@@ -44,7 +44,7 @@ def test_findings_are_printed_worst_first_with_what_mends_them(contentq: Run, qu
         "error: ids_running_out\n"
         "  what  accounts.id: 93 % of the ids that it can hold are used: 2000000000 of 2147483647 (integer)\n"
         "  why   When all are used, every INSERT fails.\n"
-        '  mend  see docs/how-to/widen-ids.md: '
+        "  mend  see docs/how-to/widen-ids.md: "
     ) in outcome.out
     assert (
         "\nwarning: index_missing\n"
