@@ -8,7 +8,7 @@
 -- Raises: CQ001 if the worker is not registered, CQ003 if another login registered it.
 --
 -- A claim may take effect although its reply is lost. Such a task would be held for as long as the worker lives. So tasks
--- that were claimed before complete_until and are not in the list are taken back (see release_unknown()). Claims under way
+-- that were claimed before complete_until and are not in the list are released (see release_unknown()). Claims under way
 -- must not be judged: complete_until is the time of an earlier statement, and every claim sent before the reply to that
 -- statement must have been answered when the list is made.
 --

@@ -1,4 +1,4 @@
--- Takes back attempts that a live worker does not know of: the reply to its claim was lost or too large, or it could not
+-- Releases attempts that a live worker does not know of: the reply to its claim was lost or too large, or it could not
 -- report the outcome.
 -- Called by: heartbeat(), with at most 1000 of them.
 -- Locks: the tasks in id order; it skips tasks that other sessions have locked, so it never waits.
@@ -71,4 +71,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.release_unknown(bigint, bigint[], integer[]) IS
-    'Internal: takes back attempts that a live worker does not know of; a retry is charged from the second time on.';
+    'Internal: releases attempts that a live worker does not know of; a retry is charged from the second time on.';
