@@ -284,7 +284,7 @@ COMMENT ON COLUMN contentq.silent_commits.place IS 'The process id of the sessio
 
 COMMENT ON TABLE contentq.gates IS
     'Limits and state of providers: how many tasks of the workers registered with a gate may start now. A gate that was '
-    'never set, closed or refused has no row.';
+    'never set or closed, and for which no refusal was reported, has no row.';
 COMMENT ON COLUMN contentq.gates.key IS
     'The name that workers register with, such as the host of a provider; * applies to every worker.';
 COMMENT ON COLUMN contentq.gates.opens_at IS

@@ -3942,7 +3942,7 @@ CREATE FUNCTION contentq.doctor_workers() RETURNS TABLE(severity text, finding t
         WHERE w.heartbeat_at < n.at - s.heartbeat_timeout - interval '10 seconds'
     )
     SELECT 'warning', 'worker_silent', format('workers: %s', s.number),
-           format('no heartbeat for up to %s; they hold %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
+           format('no heartbeat for up to %s, running tasks: %s; workers: %s%s', date_trunc('second', n.at - s.since), s.tasks,
                   array_to_string(s.first_ones, ', '), CASE WHEN s.number > 5 THEN ', ...' ELSE '' END),
            'Their tasks stay processing until they are rescued, which any live worker does.',
            CASE WHEN s.tasks > 0 THEN 'start a worker, or run: contentq maintain' ELSE 'contentq maintain' END
@@ -4109,7 +4109,7 @@ WITH (fillfactor='50');
 
 -- Name: TABLE gates; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON TABLE contentq.gates IS 'Limits and state of providers: how many tasks of the workers registered with a gate may start now. A gate that was never set, closed or refused has no row.';
+COMMENT ON TABLE contentq.gates IS 'Limits and state of providers: how many tasks of the workers registered with a gate may start now. A gate that was never set or closed, and for which no refusal was reported, has no row.';
 
 -- Name: COLUMN gates.key; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -7220,7 +7220,7 @@ $$;
 
 -- Name: FUNCTION latency(period interval, by text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99), in seconds, of how long tasks completed in this period waited since they were ready, and of how long they ran. It counts the last 10,000 at most; for all, or by ''account'', ''category'' or ''priority''.';
+COMMENT ON FUNCTION contentq.latency(period interval, by text) IS 'Percentiles (p50, p95, p99), in seconds, of how long tasks completed in this period waited after becoming ready, and of how long they ran. It counts the last 10,000 at most; for all, or by ''account'', ''category'' or ''priority''.';
 
 -- Name: latest_batches(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8285,7 +8285,7 @@ $$;
 
 -- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Records the state of a batch that the worker leases; due_in gives the lease back for that time.';
+COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Records the state of a batch that the worker leases; due_in returns the lease for that time.';
 
 -- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9926,7 +9926,7 @@ BEGIN
                 (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
                  holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
             IF cardinality(taken_ids) > 0 OR idle = 0 THEN
-                RAISE WARNING 'rescued % tasks of a dead worker (%)%',
+                RAISE WARNING 'tasks rescued from a dead worker: % (%)%',
                     cardinality(taken_ids),
                     who,
                     CASE WHEN holder.draining THEN '; no retry is charged, because it was draining' ELSE '' END;
@@ -9935,7 +9935,7 @@ BEGIN
         END IF;
     END LOOP;
     IF idle > 1 THEN
-        RAISE WARNING 'removed % more dead workers, which held no tasks', idle - 1;
+        RAISE WARNING 'other dead workers without tasks removed: %', idle - 1;
     END IF;
 
     -- Also if some of its tasks were locked: if the worker comes back, it must learn that it lost tasks.
@@ -12375,7 +12375,7 @@ CREATE VIEW contentq.latency WITH (security_invoker='true') AS
 
 -- Name: VIEW latency; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.latency IS 'Percentiles, in seconds, of how long completed tasks waited since they were ready, and of how long they ran: for the last 5 minutes, hour and day, for all and by account, category and priority.';
+COMMENT ON VIEW contentq.latency IS 'Percentiles, in seconds, of how long completed tasks waited after becoming ready, and of how long they ran: for the last 5 minutes, hour and day, for all and by account, category and priority.';
 
 -- Name: maintenance; Type: TABLE; Schema: contentq; Owner: -
 

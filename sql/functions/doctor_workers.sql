@@ -21,7 +21,7 @@ AS $$
         WHERE w.heartbeat_at < n.at - s.heartbeat_timeout - interval '10 seconds'
     )
     SELECT 'warning', 'worker_silent', format('workers: %s', s.number),
-           format('no heartbeat for up to %s; they hold %s running tasks: %s%s', date_trunc('second', n.at - s.since), s.tasks,
+           format('no heartbeat for up to %s, running tasks: %s; workers: %s%s', date_trunc('second', n.at - s.since), s.tasks,
                   array_to_string(s.first_ones, ', '), CASE WHEN s.number > 5 THEN ', ...' ELSE '' END),
            'Their tasks stay processing until they are rescued, which any live worker does.',
            CASE WHEN s.tasks > 0 THEN 'start a worker, or run: contentq maintain' ELSE 'contentq maintain' END

@@ -1,6 +1,7 @@
 -- Ends those of these tasks that were cancelled while running (failed) or are past their deadline (timeout). Later reports
 -- of their handlers do not count.
--- Called by: complete(), store(), fail(), snooze() and release(), for tasks of the reporting worker.
+-- Called by: complete(), store(), fail(), revise(), snooze(), release() and release_unknown(), for tasks of the reporting
+--            worker.
 -- All reports find tasks by t.id = ANY (ARRAY[r.id]). With t.id = r.id the planner might read the whole primary key and
 -- compare every task with every report; it does so if statistics show an empty table, as after ANALYZE of many uncommitted
 -- rows. The other form allows only lookups.

@@ -1,4 +1,4 @@
--- Computes percentiles of how long recently completed tasks waited since they were ready, and how long they ran.
+-- Computes percentiles of how long recently completed tasks waited after becoming ready, and how long they ran.
 -- Called by: people, contentq stats --since. Locks: nothing.
 -- Returns: one row for all tasks, or one for each account (its id), category or priority, depending on by; most tasks
 --          first. Times are in seconds. It counts the last 10,000 tasks at most; since is the time of the earliest one.
@@ -65,5 +65,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.latency(interval, text) IS
-    'Percentiles (p50, p95, p99), in seconds, of how long tasks completed in this period waited since they were ready, and '
+    'Percentiles (p50, p95, p99), in seconds, of how long tasks completed in this period waited after becoming ready, and '
     'of how long they ran. It counts the last 10,000 at most; for all, or by ''account'', ''category'' or ''priority''.';

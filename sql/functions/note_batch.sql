@@ -1,7 +1,7 @@
 -- Records the state of a batch; NULL leaves a value unchanged.
 -- Called by: handlers of batches. Locks: the row of the batch.
 -- input_file: recorded before the provider creates the batch. provider_id: its id at the provider; from then on the
--- requests count as sent, and their tasks store the id. due_in: gives the lease back until the batch is due again. error:
+-- requests count as sent, and their tasks store the id. due_in: returns the lease until the batch is due again. error:
 -- the latest error; failures counts errors in a row and is 0 without an error.
 -- Returns: nothing. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.note_batch(
@@ -68,4 +68,4 @@ $$;
 COMMENT ON FUNCTION contentq.note_batch(
     bigint, bigint, integer, text, text, text, integer, integer, timestamptz, text, interval
 ) IS
-    'Records the state of a batch that the worker leases; due_in gives the lease back for that time.';
+    'Records the state of a batch that the worker leases; due_in returns the lease for that time.';

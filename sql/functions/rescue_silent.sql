@@ -116,7 +116,7 @@ BEGIN
                 (lost_id, holder.hostname, holder.pid, holder.handler, holder.version, holder.started_at,
                  holder.heartbeat_at, coalesce(holder.draining, false), taken_ids, taken_attempts);
             IF cardinality(taken_ids) > 0 OR idle = 0 THEN
-                RAISE WARNING 'rescued % tasks of a dead worker (%)%',
+                RAISE WARNING 'tasks rescued from a dead worker: % (%)%',
                     cardinality(taken_ids),
                     who,
                     CASE WHEN holder.draining THEN '; no retry is charged, because it was draining' ELSE '' END;
@@ -125,7 +125,7 @@ BEGIN
         END IF;
     END LOOP;
     IF idle > 1 THEN
-        RAISE WARNING 'removed % more dead workers, which held no tasks', idle - 1;
+        RAISE WARNING 'other dead workers without tasks removed: %', idle - 1;
     END IF;
 
     -- Also if some of its tasks were locked: if the worker comes back, it must learn that it lost tasks.

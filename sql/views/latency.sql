@@ -1,4 +1,4 @@
--- How long completed tasks waited since they were ready, and ran, in the last 5 minutes, hour and day, for each grouping.
+-- How long completed tasks waited after becoming ready, and ran, in the last 5 minutes, hour and day, for each grouping.
 -- It counts the last 10,000 completed tasks of a period at most. latency() returns one period and one grouping.
 CREATE OR REPLACE VIEW contentq.latency WITH (security_invoker = true) AS
 SELECT p.period, k.by, l.key, l.tasks, l.wait_p50, l.wait_p95, l.wait_p99, l.run_p50, l.run_p95, l.run_p99, l.since
@@ -10,5 +10,5 @@ CROSS JOIN LATERAL contentq.latency(p.length, k.argument) AS l
 ORDER BY p.place, k.place, l.tasks DESC, l.key;
 
 COMMENT ON VIEW contentq.latency IS
-    'Percentiles, in seconds, of how long completed tasks waited since they were ready, and of how long they ran: for the '
+    'Percentiles, in seconds, of how long completed tasks waited after becoming ready, and of how long they ran: for the '
     'last 5 minutes, hour and day, for all and by account, category and priority.';

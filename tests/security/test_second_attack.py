@@ -80,9 +80,9 @@ def test_dead_workers_that_held_nothing_do_not_flood_the_logs_of_others(
     assert owner.value("SELECT count(*) FROM contentq.workers") == 0
     assert owner.status(id_) == "pending"
     assert sorted(warning.partition(" (worker")[0] for warning in warnings) == [
-        "removed 499 more dead workers, which held no tasks",
-        "rescued 0 tasks of a dead worker",
-        "rescued 1 tasks of a dead worker",
+        "other dead workers without tasks removed: 499",
+        "tasks rescued from a dead worker: 0",
+        "tasks rescued from a dead worker: 1",
     ]
 
 

@@ -34,7 +34,7 @@ def test_silent_worker_with_what_it_holds(queue: Queue) -> None:
         "worker_silent",
         "workers: 1",
     )
-    assert f"they hold 1 running tasks: {task.worker} (host, pid 4711)" in finding["detail"]
+    assert f"running tasks: 1; workers: {task.worker} (host, pid 4711)" in finding["detail"]
 
 
 def test_housekeeping_that_is_held_up(queue: Queue, connect_queue: Callable[[], Queue], worker: int) -> None:

@@ -258,7 +258,7 @@ def test_what_was_taken_from_whom_is_kept_and_raised_as_a_warning(queue: Queue) 
     assert row["started_at"] > row["heartbeat_at"]
     assert len(warnings) == 3
     for worker, count in ((killed.worker, 1), (stopping.worker, 1), (idle, 0)):
-        start = f"rescued {count} tasks of a dead worker (worker {worker}, host pid 4711, silent since "
+        start = f"tasks rescued from a dead worker: {count} (worker {worker}, host pid 4711, silent since "
         (warning,) = (warning for warning in warnings if warning.startswith(start))
         assert warning.endswith("because it was draining") is (worker == stopping.worker)
 

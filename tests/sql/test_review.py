@@ -263,7 +263,7 @@ def test_content_of_another_account_is_not_that_of_a_task(queue: Queue) -> None:
     queue.add(status="completed", completed_at=queue.now(), content_id=secret)
     queue.run("UPDATE content_generation_tasks SET content_id = NULL WHERE account_id <> %s", queue.account)
 
-    assert "its task is not there" in refused(lambda: reject(queue, secret, revise=True))
+    assert "its task no longer exists" in refused(lambda: reject(queue, secret, revise=True))
     assert queue.rows("SELECT * FROM contentq.content_versions") == []
     assert queue.values("SELECT task_id FROM contentq.review_queue") == [None]
 

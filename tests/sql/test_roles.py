@@ -299,7 +299,7 @@ def test_operator_and_reader_are_told_why_a_task_waits(administrator: Queue, rol
     assert "is paused" in paused
     assert "the budget of account" in over_budget
     assert no_worker.startswith("there is no live worker")
-    assert gate.startswith("any worker waits: gate *: closed")
+    assert gate.startswith("every worker waits: gate *: closed")
     administrator.run("RESET ROLE")
     administrator.open_gate("*")
     for order in ("strict", "fair"):
