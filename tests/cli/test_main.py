@@ -154,7 +154,7 @@ def test_older_schema_ends_with_4(contentq: Run, monkeypatch: pytest.MonkeyPatch
     outcome = contentq("list")
 
     assert outcome.code == 4
-    assert "has schema revision 0001, this program needs 0002" in outcome.error
+    assert "has schema revision 0001, but this program needs 0002" in outcome.error
     assert "contentq migrate" in outcome.error
 
 
@@ -164,7 +164,7 @@ def test_newer_schema_ends_with_4(contentq: Run, queue: Queue) -> None:
     outcome = contentq("list")
 
     assert outcome.code == 4
-    assert "the program is older than the schema" in outcome.error
+    assert "does not know because it is older" in outcome.error
 
 
 def test_schema_with_a_piece_missing_ends_with_4(contentq: Run, queue: Queue) -> None:

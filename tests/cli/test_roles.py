@@ -95,12 +95,12 @@ def test_dropped_roles_leave_nothing_but_the_queue(contentq: Run, dsn: str, queu
 
     assert (dropped.code, dropped.err) == (0, "")
     assert dropped.out.splitlines() == [
-        "took the rights of the roles away",
+        "revoked the rights of the roles",
         *(f"dropped role {role}" for role in ROLES),
     ]
     assert left == []
     assert queue.store(task.worker, [task]) == [task.id]
-    assert again.out == "took the rights of the roles away\n"
+    assert again.out == "revoked the rights of the roles\n"
 
 
 def test_role_that_something_else_needs_stays_without_rights(
@@ -144,4 +144,4 @@ def test_migration_under_way_is_not_waited_for_for_ever(
 
         outcome = contentq("roles", "apply")
 
-    assert outcome.error == "a migration is under way; nothing was changed, try again when it has ended"
+    assert outcome.error == "a migration is running, and nothing was changed; try again when it has ended"

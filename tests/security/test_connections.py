@@ -105,7 +105,7 @@ def test_server_without_tls_that_asks_for_clear_text_gets_no_password(
     said = str(caught.value)
     assert PASSWORD not in said
     if mode in ("require", "verify-full"):
-        assert said.endswith("nothing was sent to it; have the server offer TLS (ssl = on)")
+        assert said.endswith("nothing was sent; enable TLS on the server (ssl = on)")
     else:
         assert (
             "asks for the password in clear text over a connection that is not encrypted, and it was not" in said

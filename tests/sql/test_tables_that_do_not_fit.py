@@ -28,7 +28,7 @@ def refusal(dsn: str, queue: Queue) -> list[str]:
     assert after == before
     # A statement has a line of its own, so that it can be copied.
     heading, *lines, hint = re.sub(r":\n {4}(.*);(?=\n)", r": \1", str(refused.value)).splitlines()
-    assert heading == "the migration stopped, with nothing changed: existing tables do not fit:"
+    assert heading == "the migration stopped, and nothing was changed: existing tables do not fit:"
     assert hint.endswith("contentq migrate --schema content_queue")
     # What is to be seen by a statement is there, and is left out here.
     for line in lines:

@@ -44,7 +44,7 @@ async def submit_many(connection: Connection, tasks: Iterable[NewTask]) -> list[
     """
     submission = Submission(tasks)
     for call in submission.calls():
-        submission.took(await _rows(connection, call))
+        submission.add_returned(await _rows(connection, call))
     return submission.task_ids()
 
 
@@ -173,7 +173,7 @@ async def migrate(dsn: str, *, schema: str | None = None) -> list[str]:
 
 
 async def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:
-    with calls.understood():
+    with calls.translate_errors():
         if isinstance(connection, psycopg.AsyncConnection):
             async with connection.cursor(row_factory=tuple_row) as cursor:
                 await cursor.execute(call.written("%({})s"), call.values)

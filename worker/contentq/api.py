@@ -42,7 +42,7 @@ def submit_many(connection: Connection, tasks: Iterable[NewTask]) -> list[str]:
     """
     submission = Submission(tasks)
     for call in submission.calls():
-        submission.took(_rows(connection, call))
+        submission.add_returned(_rows(connection, call))
     return submission.task_ids()
 
 
@@ -170,7 +170,7 @@ def migrate(dsn: str, *, schema: str | None = None) -> list[str]:
 
 
 def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:
-    with calls.understood():
+    with calls.translate_errors():
         if isinstance(connection, psycopg.Connection):
             with connection.cursor(row_factory=tuple_row) as cursor:
                 return cursor.execute(call.written("%({})s"), call.values).fetchall()
