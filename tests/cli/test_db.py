@@ -95,7 +95,7 @@ def test_start_with_another_version_than_that_of_the_data_is_refused(db: Db) -> 
     outcome = db("start", "--pg-version", "16")
 
     assert outcome.code == 3
-    assert f"belongs to PostgreSQL {embedded.DEFAULT_VERSION}, not 16; name another folder" in outcome.error
+    assert f"belongs to PostgreSQL {embedded.DEFAULT_VERSION}, not 16; use another folder" in outcome.error
 
 
 def test_status_of_a_running_server(db: Db, home: Path) -> None:

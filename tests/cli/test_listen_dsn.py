@@ -63,7 +63,7 @@ def test_another_login(owner: Queue, logins: Logins, capsys: pytest.CaptureFixtu
 
     said = _refused(owner, capsys, one, other)
 
-    assert f"logs in as {logins.name('other')}, and --dsn as {logins.name('one')}" in said
+    assert f"logs in as {logins.name('other')}, but --dsn as {logins.name('one')}" in said
 
 
 def test_another_database(owner: Queue, server: Server, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:

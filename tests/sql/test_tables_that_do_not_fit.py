@@ -45,7 +45,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
     name = f"contentq_encoding_{encoding.lower()}"
     bare.run(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     try:
-        with pytest.raises(ContentQueueError, match=f"encoding {encoding}, and contentq needs UTF8"):
+        with pytest.raises(ContentQueueError, match=f"encoding {encoding}, but contentq needs UTF8"):
             migrate(empty_dsn.replace(bare.connection.info.dbname, name))
     finally:
         bare.run(f"DROP DATABASE {name}")
