@@ -1,4 +1,4 @@
-"""Runs the revisions on one connection and in one transaction, one migration at a time in each database."""
+"""Runs the revisions in one transaction; only one migration at a time runs in a database."""
 
 import psycopg
 import sqlalchemy
@@ -14,7 +14,7 @@ try:
         migrations.run_revisions(context)
 except (ContentQueueError, sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
     attributes = context.config.attributes
-    if attributes.get("dsn"):  # migrate() has called, which explains errors itself
+    if attributes.get("dsn"):  # the caller is migrate(), which explains errors itself
         raise
     known = error if isinstance(error, ContentQueueError) else migration_errors.explain(error, attributes)
     raise CommandError(str(known)) from None

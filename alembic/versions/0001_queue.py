@@ -1,4 +1,4 @@
-"""The tables: those that producers and readers see, and the machinery of schema contentq."""
+"""The tables of producers and readers, and the tables of schema contentq."""
 
 from contentq.database.migrations import run_step
 

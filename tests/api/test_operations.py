@@ -189,7 +189,7 @@ def test_task_that_is_locked_is_a_sentence(call: Caller, database: Connection, a
 
     with database.transaction():
         database.execute("SELECT FROM content_generation_tasks FOR UPDATE")
-        with pytest.raises(contentq.ContentQueueError, match="another session has the task locked"):
+        with pytest.raises(contentq.ContentQueueError, match="another session has locked the task"):
             call("cancel", task_id)
 
 
@@ -210,7 +210,7 @@ def test_role_without_the_right(call: Caller, database: Connection) -> None:
     try:
         call("explain", "nothing")
         database.execute(f"SET ROLE {role}".encode())
-        with pytest.raises(contentq.ContentQueueError, match="refuses it to this role: permission denied"):
+        with pytest.raises(contentq.ContentQueueError, match="refused the call: permission denied"):
             contentq.submit(database, account_id=1)
     finally:
         database.execute("RESET ROLE")

@@ -174,7 +174,7 @@ def test_task_that_is_deleted_ends_the_waiting(
 
 @pytest.mark.parametrize("named", [{}, {"task_id": []}, {"task_id": "a", "batch": "b"}])
 def test_tasks_or_a_batch_must_be_named(dsn: str, wait: Wait, named: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^wait for "):
+    with pytest.raises(ValueError, match=r"^give "):
         wait(dsn, **named)
 
 
@@ -185,7 +185,7 @@ def test_connection_of_the_caller_is_left_as_it_was(queue: Queue, dsn: str) -> N
         assert contentq.wait(connection, name_of(queue, task)) == {"completed": 1}
         assert not connection.autocommit
         assert connection.execute("SELECT count(*) FROM pg_listening_channels()").fetchone() == (0,)
-        with pytest.raises(contentq.ContentQueueError, match="no transaction: commit it before"):
+        with pytest.raises(contentq.ContentQueueError, match="outside a transaction: commit or roll back"):
             contentq.wait(connection, name_of(queue, task))
         connection.commit()
         with pytest.raises(contentq.ContentQueueError, match="there is no task"):
@@ -197,7 +197,7 @@ def test_connection_of_the_caller_is_left_as_it_was(queue: Queue, dsn: str) -> N
             assert await aio.wait(connection, name_of(queue, task)) == {"completed": 1}
             assert not connection.autocommit
             await connection.execute("SELECT 1")
-            with pytest.raises(contentq.ContentQueueError, match="no transaction: commit it before"):
+            with pytest.raises(contentq.ContentQueueError, match="outside a transaction: commit or roll back"):
                 await aio.wait(connection, name_of(queue, task))
 
     asyncio.run(on_asyncio())

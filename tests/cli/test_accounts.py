@@ -43,9 +43,7 @@ def test_account_of_an_ambiguous_name_is_not_guessed(contentq: Run, queue: Queue
     outcome = contentq("pause", "--account", "Twin")
 
     assert outcome.code == 1
-    assert outcome.error == (
-        f"several accounts are named 'Twin': {first}, {second}; give the id of the one you mean"
-    )
+    assert outcome.error == (f"several accounts are named 'Twin': {first}, {second}; use the id of one of them")
 
 
 def test_option_fills_in_the_account_of_a_file_by_name(

@@ -145,7 +145,7 @@ def test_database_that_may_only_be_read_is_told_to_be_a_replica_perhaps(contentq
 
     assert outcome.code == 1
     assert outcome.error.endswith(
-        "in a read-only transaction; this is a replica, or a user whose sessions may only read: name the primary"
+        "in a read-only transaction; this is a standby, or a user with read-only sessions: connect to the primary"
     )
 
 

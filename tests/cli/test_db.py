@@ -95,7 +95,7 @@ def test_start_with_another_version_than_that_of_the_data_is_refused(db: Db) -> 
     outcome = db("start", "--pg-version", "16")
 
     assert outcome.code == 3
-    assert f"belongs to PostgreSQL {embedded.DEFAULT_VERSION}, not 16; name another folder" in outcome.error
+    assert f"belongs to PostgreSQL {embedded.DEFAULT_VERSION}, not 16; use another folder" in outcome.error
 
 
 def test_status_of_a_running_server(db: Db, home: Path) -> None:
@@ -183,7 +183,9 @@ def test_what_needs_a_server_says_how_to_start_it(db_without_server: Db, new_hom
 
     assert outcome.code == 3
     assert "the embedded server is not running; start it with: contentq db start" in outcome.error
-    assert f"Looked for in {new_home}; to use another folder, set CONTENTQ_HOME in each terminal" in outcome.error
+    assert (
+        f"Its folder would be {new_home}; to use another one, set CONTENTQ_HOME in each terminal" in outcome.error
+    )
 
 
 def test_stop_ends_the_server_and_keeps_its_data(db_without_server: Db, new_home: Path) -> None:

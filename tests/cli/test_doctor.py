@@ -117,7 +117,7 @@ def test_clock_of_this_machine_that_is_wrong_is_told(
     (found,) = findings(contentq)
 
     assert (found["severity"], found["finding"]) == ("advice", "clock_differs")
-    assert found["detail"] == f"its clock is {where} the one of the database"
+    assert found["detail"] == f"its clock is {where} the clock of the database"
 
 
 def test_pooler_whose_clients_share_sessions_is_told(

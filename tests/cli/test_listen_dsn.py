@@ -34,7 +34,7 @@ def _refused(owner: Queue, capsys: pytest.CaptureFixture[str], dsn: str, listen_
     assert execute(["--dsn", dsn, "worker", "--until-empty", "--listen-dsn", listen_dsn]) not in (0, 6)
     assert owner.value("SELECT count(*) FROM contentq.workers") == 0
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "the direct way to the database (--listen-dsn, CONTENTQ_LISTEN_DSN)" in line
+    assert "the direct connection to the database (--listen-dsn, CONTENTQ_LISTEN_DSN)" in line
     return line
 
 
@@ -63,12 +63,12 @@ def test_another_login(owner: Queue, logins: Logins, capsys: pytest.CaptureFixtu
 
     said = _refused(owner, capsys, one, other)
 
-    assert f"logs in as {logins.name('other')}, and --dsn as {logins.name('one')}" in said
+    assert f"logs in as {logins.name('other')}, but --dsn as {logins.name('one')}" in said
 
 
 def test_another_database(owner: Queue, server: Server, dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
     with server.databases.migrated() as other:
-        assert "leads to another database than --dsn" in _refused(owner, capsys, dsn, other)
+        assert "goes to another database than --dsn" in _refused(owner, capsys, dsn, other)
 
 
 def test_login_of_a_worker_may_go_both_ways(owner: Queue, logins: Logins) -> None:

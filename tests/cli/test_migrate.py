@@ -72,7 +72,7 @@ def test_tables_that_do_not_fit_are_named_one_a_line(contentq: Run, empty_dsn: s
 
     assert outcome.code == 1
     assert outcome.error.splitlines() == [
-        "the migration stopped, with nothing changed: existing tables do not fit:",
+        "the migration stopped, and nothing was changed: existing tables do not fit:",
         "accounts.id is uuid but must be integer or bigint; to keep this table, run contentq migrate "
         "--schema content_queue and store its key in accounts.external_id there",
         "accounts has no column name (varchar(200))",
@@ -177,7 +177,7 @@ def test_roles_that_stay_are_named(contentq: Run, dsn: str, queue: Queue, server
     )
     assert outcome.out == f"migrated from {HEAD} to base\n"
     assert outcome.err == (
-        f"note: the roles {names} stay, since they belong to the whole server: DROP ROLE {names}\n"
+        f"note: the roles {names} stay, because other databases may use them; to drop them: DROP ROLE {names}\n"
     )
 
 

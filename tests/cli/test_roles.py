@@ -95,12 +95,12 @@ def test_dropped_roles_leave_nothing_but_the_queue(contentq: Run, dsn: str, queu
 
     assert (dropped.code, dropped.err) == (0, "")
     assert dropped.out.splitlines() == [
-        "took the rights of the roles away",
+        "revoked the rights of the roles",
         *(f"dropped role {role}" for role in ROLES),
     ]
     assert left == []
     assert queue.store(task.worker, [task]) == [task.id]
-    assert again.out == "took the rights of the roles away\n"
+    assert again.out == "revoked the rights of the roles\n"
 
 
 def test_role_that_something_else_needs_stays_without_rights(
@@ -113,7 +113,7 @@ def test_role_that_something_else_needs_stays_without_rights(
         outcome = contentq("roles", "drop")
 
         assert outcome.code == 0
-        assert "note: role contentq_reader stays: owner of schema of_readers" in outcome.err
+        assert "note: role contentq_reader was not dropped: owner of schema of_readers" in outcome.err
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             session.run("SELECT FROM content_generation_tasks")
         queue.run("DROP SCHEMA of_readers")
@@ -127,7 +127,7 @@ def test_roles_are_not_dropped_while_policies_name_them(
         outcome = contentq("roles", "drop")
         queue.run("SELECT contentq.set_row_security(false)")
 
-    assert outcome.error.startswith("row level security is on, and its policies name the roles; turn it off first")
+    assert outcome.error.startswith("row level security is on, and its policies use the roles; turn it off first")
 
 
 def test_database_that_is_not_migrated_is_refused(contentq: Run, empty_dsn: str) -> None:
@@ -144,4 +144,4 @@ def test_migration_under_way_is_not_waited_for_for_ever(
 
         outcome = contentq("roles", "apply")
 
-    assert outcome.error == "a migration is under way; nothing was changed, try again when it has ended"
+    assert outcome.error == "a migration is running, and nothing was changed; try again when it has ended"

@@ -236,14 +236,14 @@ def test_column_of_the_file_may_name_the_batches(
 BROKEN_CSV = [
     (
         "topic,tone\nA,dry\nB,dry,7\n",
-        "line 3 has 3 fields, the header 2; put a field with a comma in it in",
+        "line 3 has 3 fields, but the header has 2; enclose fields that contain commas in",
     ),
-    ('topic,tone\n"A\nA",dry\nB\n', "line 4 has 1 field, the header 2"),
+    ('topic,tone\n"A\nA",dry\nB\n', "line 4 has 1 field, but the header has 2"),
     ('topic\nA\n"B\n', "line 3 is not CSV"),
     ('topic\nA\n"B"x\n', "line 3 is not CSV"),
     (b"topic\nA\nB\xe4\n", "line 3 is not UTF-8 (byte 2 of the line); save the file as UTF-8"),
     ("topic\nA\nB\n".encode("utf-16"), "line 1 is not UTF-8"),
-    ("topic\nA\nB\0\n", "line 3 holds a NUL character"),
+    ("topic\nA\nB\0\n", "line 3 contains a NUL character"),
     ("topic\n" + "文" * 3_333_334, "line 2 is longer than 10,000,000 bytes"),
     ("priority\n1\n11\n", "line 3: priority is 11; it must be a whole number from 1 to 10"),
     ("priority\n1\nhigh\n", "line 3: priority is 'high'; it must be a whole number from 1 to 10"),
@@ -254,7 +254,7 @@ BROKEN_CSV = [
     ("account_id\n1\n99999999999\n", "line 3: there is no account 99999999999"),
     (
         "timeout_at\n2130-01-01\n2020-01-01T00:00:00Z\n",
-        "line 3: timeout_at is 2020-01-01 00:00:00+00, which has",
+        "line 3: timeout_at is 2020-01-01 00:00:00+00, which is",
     ),
     ("timeout_at\n2130-01-01\nsoon\n", "line 3: timeout_at is 'soon'; it must be a time such as"),
     ("priority\n5\n٥\n", 'line 3: invalid input syntax for type integer: "٥"'),
@@ -265,14 +265,14 @@ BROKEN_CSV = [
         for time in ("now", "today", "tomorrow", " Yesterday", "epoch", "23:59 tomorrow", "10:00")
     ),
     ("scheduled_at,timeout_at\n2130-01-02,2130-01-01\n", "line 2: it is scheduled for 2130-01-02 00:00:00+00"),
-    ("topics\nA\n", "line 1: there is no column 'topics' to fill; did you mean topic?"),
-    ("status\npending\n", "line 1: there is no column 'status' to fill (there are task_id, account_id,"),
+    ("topics\nA\n", "line 1: unknown column 'topics'; did you mean topic?"),
+    ("status\npending\n", "line 1: unknown column 'status' (columns: task_id, account_id,"),
     ("topic;tone\nA;dry\n", "line 1 is separated by semicolons; separate the columns by commas"),
     ("topic,tone,topic\nA,dry,B\n", "line 1 names the column topic twice"),
     ('"topic\n', "line 1: the header is not CSV"),
-    ("\ntopic\nA\n", "line 1 is empty; line 1 names the columns, for instance: account_id,topic,priority"),
-    ("", "the file is empty; line 1 names the columns, for instance: account_id,topic,priority"),
-    ("topic\n", "there is no task in it"),
+    ("\ntopic\nA\n", "line 1 is empty; line 1 must name the columns, for example: account_id,topic,priority"),
+    ("", "the file is empty; line 1 must name the columns, for example: account_id,topic,priority"),
+    ("topic\n", "the input contains no task"),
 ]
 
 
@@ -286,20 +286,20 @@ def test_broken_csv_is_refused_with_its_line(
 BROKEN_JSON = [
     ('{"topic": "A"', "line 2 is not JSON: Expecting ',' delimiter at character"),
     ("topic", "line 2 is not JSON: Expecting value at character 1"),
-    ('["A"]', "line 2 is not a JSON object; write for instance"),
-    ('{"topic": {"en": "A"}}', "line 2: topic is an object; it must be a text or a number"),
-    ('{"topic": ["A"]}', "line 2: topic is a list; it must be a text or a number"),
+    ('["A"]', "line 2 is not a JSON object; write for example"),
+    ('{"topic": {"en": "A"}}', "line 2: topic is an object; it must be a string or a number"),
+    ('{"topic": ["A"]}', "line 2: topic is a list; it must be a string or a number"),
     ('{"keywords": ["a", {}]}', "line 2: keywords is a list"),
     ('{"topic": ' + "[" * 100_000, "line 2 is not JSON"),
-    ('{"topic": "\\ud800"}', "line 2: topic holds half of a surrogate pair"),
-    ('{"topic": "\\u0000"}', "line 2: topic holds a NUL character"),
+    ('{"topic": "\\ud800"}', "line 2: topic contains half of a surrogate pair"),
+    ('{"topic": "\\u0000"}', "line 2: topic contains a NUL character"),
     ('{"priority": NaN}', "line 2 is not JSON: NaN is not a number in JSON"),
     ('{"priority": 11}', "line 2: priority is 11; it must be a whole number from 1 to 10"),
     ('{"priority": 1e400}', "line 2: priority is '1e400'"),
     ('{"timeout_at": "infinity"}', "line 2: timeout_at is 'infinity'; it must be a time such as"),
     ('{"scheduled_at": "tomorrow"}', "line 2: scheduled_at is 'tomorrow'; it must be a time such as"),
     ('{"account_id": 999}', "line 2: there is no account 999"),
-    ('{"topics": "A"}', "line 2: there is no column 'topics' to fill; did you mean topic?"),
+    ('{"topics": "A"}', "line 2: unknown column 'topics'; did you mean topic?"),
 ]
 
 
@@ -316,9 +316,9 @@ def test_rows_without_an_account_are_refused(contentq: Run, queue: Queue, writte
     table = written("tasks.csv", "topic\nA\n")
     lines = written("tasks.jsonl", '{"topic": "A"}\n')
 
-    for_all, for_one = "no account is named: add a column account_id", "line 1: account_id is empty; fill it"
-    _assert_refused(contentq("submit", table), f"{for_all}, or give --account", queue)
-    _assert_refused(contentq("submit", lines), f"{for_one}, or give --account", queue)
+    for_all, for_one = "no account given: add a column account_id", "line 1: account_id is empty; fill it in"
+    _assert_refused(contentq("submit", table), f"{for_all}, or use --account", queue)
+    _assert_refused(contentq("submit", lines), f"{for_one}, or use --account", queue)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_rows_without_an_account_are_refused(contentq: Run, queue: Queue, writte
     [
         ("A,11", "line 5003: priority is 11"),
         ("A,high", "line 5003: priority is 'high'"),
-        ("A", "line 5003 has 1 field, the header 2"),
+        ("A", "line 5003 has 1 field, but the header has 2"),
     ],
 )
 def test_broken_line_in_a_later_batch_undoes_the_earlier_ones(

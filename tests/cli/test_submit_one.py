@@ -82,10 +82,10 @@ def test_durations_count_from_the_databases_now(contentq: Run, queue: Queue, acc
         (["--topic", "x" * 501], "topic has 501 characters; at most 500 fit"),
         (["--tone", "x" * 51], "tone has 51 characters; at most 50 fit"),
         (["--timeout-at", "soon"], "timeout_at is 'soon'; it must be a time such as 2030-01-31T12:00:00+00:00"),
-        (["--timeout-at", "2020-01-01T00:00:00Z"], "timeout_at is 2020-01-01 00:00:00+00, which has passed"),
+        (["--timeout-at", "2020-01-01T00:00:00Z"], "timeout_at is 2020-01-01 00:00:00+00, which is in the past"),
         (["--timeout-at", ""], "timeout_at is ''; it must be a time"),
-        (["--topic", ""], "topic is empty; say what the task is about"),
-        (["--task-id", ""], "task_id is empty; leave it out, and one is made"),
+        (["--topic", ""], "topic is empty; describe the subject"),
+        (["--task-id", ""], "task_id is empty; omit it to get a generated one"),
         (["--timeout", "5m", "--delay", "10m"], "it could never run"),
     ],
 )

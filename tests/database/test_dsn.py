@@ -110,7 +110,7 @@ def test_dsn_for_messages_has_no_secret_in_it(given: str) -> None:
     ],
 )
 def test_dsn_that_cannot_be_read_is_refused_without_a_word_of_it(given: str) -> None:
-    with pytest.raises(ContentQueueError, match="cannot be read; write it as postgresql://user:pass") as caught:
+    with pytest.raises(ContentQueueError, match="cannot be parsed; write it as postgresql://user:pass") as caught:
         dsn.normalise(given)
 
     assert HIDDEN not in "".join(traceback.format_exception(caught.value))

@@ -105,11 +105,9 @@ def test_server_without_tls_that_asks_for_clear_text_gets_no_password(
     said = str(caught.value)
     assert PASSWORD not in said
     if mode in ("require", "verify-full"):
-        assert said.endswith("nothing was sent to it; have the server offer TLS (ssl = on)")
+        assert said.endswith("nothing was sent; enable TLS on the server (ssl = on)")
     else:
-        assert (
-            "asks for the password in clear text over a connection that is not encrypted, and it was not" in said
-        )
+        assert "requested the password in clear text over an unencrypted connection, and it was not" in said
         assert "allow it with require_auth=password in the DSN" in said
 
 
@@ -189,7 +187,7 @@ def test_wrong_password_over_tls_is_called_wrong(tls_server: Cluster) -> None:
 
 
 def test_where_tls_is_ruled_out_the_password_is_not_sent(tls_server: Cluster) -> None:
-    with pytest.raises(DatabaseUnreachable, match="asks for the password in clear text"):
+    with pytest.raises(DatabaseUnreachable, match="requested the password in clear text"):
         connect(_dsn(tls_server, sslmode="disable"))
     with connect(_dsn(tls_server, sslmode="disable", require_auth="password")) as connection:
         assert not connection.pgconn.ssl_in_use
@@ -198,9 +196,13 @@ def test_where_tls_is_ruled_out_the_password_is_not_sent(tls_server: Cluster) ->
 @pytest.mark.parametrize(
     ("host", "root", "said"),
     [
-        ("localhost", "wrong", "name the file with its authority's certificate as sslrootcert"),
+        ("localhost", "wrong", "set sslrootcert in the DSN to the file with the authority's certificate"),
         ("127.0.0.1", "right", "connect by a name that is in the server's certificate"),
-        ("localhost", "missing", "name the file with the certificate of the server's authority as sslrootcert"),
+        (
+            "localhost",
+            "missing",
+            "set sslrootcert in the DSN to the file with the certificate of the server's authority",
+        ),
     ],
 )
 def test_certificate_that_proves_nothing_is_refused_with_what_to_do(
@@ -302,7 +304,7 @@ def test_older_libpq_is_warned_of(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     monkeypatch.setattr(transport, "REQUIRE_AUTH_SINCE", 10**9)
 
     assert "require_auth" not in connection_parameters("host=db.example", "test")
-    assert "sends it the password in clear text if it is asked to" in caplog.text
+    assert "sends the password in clear text if the server requests it" in caplog.text
 
 
 def test_warning_stands_once_on_standard_error_and_json_stays_json(
@@ -356,7 +358,9 @@ def test_password_on_the_command_line_is_warned_of_once(start: Start, option: st
 
     outcome = Outcome(process.returncode, out.decode(), err.decode())
     assert (outcome.code, outcome.out) == (3, "")
-    assert outcome.err.count(f"warning: other users of this machine can read the password in {option} (ps)") == 1
+    assert (
+        outcome.err.count(f"warning: other users of this machine can read the password in {option} (with ps)") == 1
+    )
     assert "DATABASE_URL" in outcome.err
     assert "PGPASSFILE" in outcome.err
     assert PASSWORD not in outcome.err

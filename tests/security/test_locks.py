@@ -197,7 +197,7 @@ def test_command_that_waits_for_a_lock_ends_with_a_sentence(
         assert execute(["--dsn", dsn, "submit", "--account", str(account), "--topic", "A topic"]) == 1
 
     said = capsys.readouterr().err
-    assert said.count("Error: another session has locked what this needs") == 2
+    assert said.count("Error: another session has locked what this command needs") == 2
 
 
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW SHARE"])

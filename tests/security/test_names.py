@@ -424,6 +424,6 @@ def test_migration_warns_where_anyone_may_create(dsn: str, queue: Queue) -> None
     queue.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
 
     (note,) = migrations.migrate(dsn).notes
-    assert note.endswith("What mends it: REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    assert note.endswith("To fix it: REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     queue.run(note.rpartition(": ")[2])
     assert migrations.migrate(dsn).notes == []

@@ -108,14 +108,14 @@ def test_functions_of_another_version_are_found(queue: Queue, monkeypatch: pytes
     (one,) = found(queue)
     assert (one.severity, one.finding) == ("warning", "other_version")
     names = sorted(each.name for each in real("public")[:2])
-    assert one.detail == f"of another version of contentq than this program: {', '.join(names)}"
+    assert one.detail == f"they are of another version of contentq: {', '.join(names)}"
 
 
 @pytest.mark.parametrize(
     ("revision", "mend"),
     [
         ("0000", "contentq migrate"),
-        ("9999", "install the version of contentq that has migrated it, or a later one"),
+        ("9999", "install the version of contentq that migrated the database, or a later one"),
     ],
 )
 def test_revision_of_another_version_is_found(

@@ -18,8 +18,8 @@ def test_accounts_and_contents_that_fit_are_used(empty_dsn: str, bare: Queue) ->
     bare.run("INSERT INTO accounts VALUES (7, 'Ada', 'free')")
 
     assert migrate(empty_dsn).changes == [
-        "took over table accounts, which was there (additions: 13)",
-        "took over table contents, which was there (additions: 7)",
+        "adopted the existing table accounts (additions: 13)",
+        "adopted the existing table contents (additions: 7)",
     ]
 
     task = bare.running(account_id=7)
@@ -109,9 +109,9 @@ def test_tasks_that_have_not_ended_are_counted_when_their_table_is_taken_over(em
     )
 
     assert migrate(empty_dsn).notes == [
-        "tasks that are pending: 1; workers begin them as soon as they are started",
-        "tasks that are processing: 1; no worker of contentq holds them, and they stay so until your own program "
-        "ends them. When none does, cancel and requeue them: see docs/how-to/adopt-an-application.md",
+        "pending tasks adopted: 1; workers claim them as soon as they start",
+        "processing tasks adopted: 1; no worker of contentq runs them, and they stay processing until your own "
+        "program ends them. If it does not, cancel and requeue them: see docs/how-to/adopt-an-application.md",
     ]
     assert migrate(empty_dsn).notes == []
     assert bare.value("SELECT contentq.cancel('task-4')") == "failed"
@@ -144,9 +144,9 @@ def test_task_table_of_the_specification_is_taken_over_with_its_rows(empty_dsn: 
     changes = migrate(empty_dsn).changes
 
     assert [change.partition(" (")[0] for change in changes] == [
-        "took over table accounts, which was there",
-        "took over table content_generation_tasks, which was there",
-        "took over table contents, which was there",
+        "adopted the existing table accounts",
+        "adopted the existing table content_generation_tasks",
+        "adopted the existing table contents",
     ]
     assert bare.rows("SELECT task_id, topic, source, status FROM content_generation_tasks ORDER BY id") == before
     # What was NULL and has a default got it.
@@ -310,7 +310,7 @@ def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn:
 
     assert migrate(empty_dsn).notes == [
         "content_generation_tasks.tenant: it is NOT NULL without a default. contentq submit cannot insert tasks; "
-        "only producers that fill this column can. What mends it: ALTER TABLE public.content_generation_tasks "
+        "only producers that fill this column can. To fix it: ALTER TABLE public.content_generation_tasks "
         "ALTER COLUMN tenant SET DEFAULT ..., if other producers insert tasks"
     ]
 
@@ -325,7 +325,7 @@ def test_row_security_is_said(empty_dsn: str, bare: Queue, forced: bool) -> None
     for _ in range(2):
         assert migrate(empty_dsn).notes == [
             "accounts: row level security is on, but contentq did not enable it. Workers and producers "
-            "see and change only the rows that a policy allows for their role. What mends it: give the "
+            "see and change only the rows that a policy allows for their role. To fix it: give the "
             "logins of workers a policy for all rows, or BYPASSRLS: docs/how-to/adopt-an-application.md"
         ]
 

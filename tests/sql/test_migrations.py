@@ -137,7 +137,7 @@ def test_error_says_who_holds_the_lock(dsn: str, connect_queue: Callable[[], Que
 
 
 def test_revision_that_does_not_exist_is_refused(empty_dsn: str, bare: Queue) -> None:
-    with pytest.raises(ContentQueueError, match="there is no schema revision '7'; there are base, 0001"):
+    with pytest.raises(ContentQueueError, match="there is no schema revision '7'; the revisions are base, 0001"):
         migrate(empty_dsn, "7")
 
     assert relations(bare) == []

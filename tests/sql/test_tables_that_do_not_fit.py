@@ -28,7 +28,7 @@ def refusal(dsn: str, queue: Queue) -> list[str]:
     assert after == before
     # A statement has a line of its own, so that it can be copied.
     heading, *lines, hint = re.sub(r":\n {4}(.*);(?=\n)", r": \1", str(refused.value)).splitlines()
-    assert heading == "the migration stopped, with nothing changed: existing tables do not fit:"
+    assert heading == "the migration stopped, and nothing was changed: existing tables do not fit:"
     assert hint.endswith("contentq migrate --schema content_queue")
     # What is to be seen by a statement is there, and is left out here.
     for line in lines:
@@ -45,7 +45,7 @@ def test_database_of_another_encoding_is_refused_before_anything_is_done(
     name = f"contentq_encoding_{encoding.lower()}"
     bare.run(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     try:
-        with pytest.raises(ContentQueueError, match=f"encoding {encoding}, and contentq needs UTF8"):
+        with pytest.raises(ContentQueueError, match=f"encoding {encoding}, but contentq needs UTF8"):
             migrate(empty_dsn.replace(bare.connection.info.dbname, name))
     finally:
         bare.run(f"DROP DATABASE {name}")

@@ -47,8 +47,8 @@ def test_account_is_set_paused_and_resumed(operating: Client, queue: Queue, visi
     page = visitor.open("/accounts")
     page.locator("td summary", has_text="Set").click()
     page.get_by_label("Share").fill("5")
-    page.get_by_label("At most running").fill("0")
-    page.get_by_label("Budget a month").fill("12.5")
+    page.get_by_label("Max. running").fill("0")
+    page.get_by_label("Monthly budget").fill("12.5")
     with page.expect_navigation():
         page.locator("td").get_by_role("button", name="Set", exact=True).click()
     assert f"The limits of account {account} are set." in visitor.text()
@@ -62,7 +62,7 @@ def test_account_is_set_paused_and_resumed(operating: Client, queue: Queue, visi
     left = queue.value("SELECT paused_until - clock_timestamp() FROM accounts")
     assert timedelta(minutes=119) < left <= timedelta(hours=2)
     visitor.press("Resume")
-    assert f"Account {account} goes on." in visitor.text()
+    assert f"Account {account} is resumed." in visitor.text()
     assert queue.value("SELECT paused_until FROM accounts") is None
     assert visitor.errors == []
 
@@ -73,7 +73,7 @@ def test_account_is_found_and_the_search_kept(operating: Client, queue: Queue) -
     for search, found in (("harb", first), ("shop-7", first), (str(second), second), ("禾文", second)):
         text = operating.get(f"/accounts?q={quote(search)}").text
         assert [name in text for name in ("Harbour", "青禾文化")] == [found == first, found == second]
-    assert "No such account." in operating.get("/accounts?q=nobody").text
+    assert "No accounts found." in operating.get("/accounts?q=nobody").text
     assert operating.get("/accounts?q=" + "9" * 30).status == 200
     assert operating.get("/accounts?q=%00").status == 400
     answer = operating.post("/accounts/pause", {"id": first, "q": "harb", "after": ""})
@@ -108,23 +108,27 @@ def test_budget_is_set_and_taken_away(operating: Client, queue: Queue, visit: Vi
         {"account_id": account, "category": "blog", "period": "day", "amount": 5}
     ]
     assert "near" in visitor.text()
-    visitor.press("Take away")
+    visitor.press("Remove")
     assert "There are no budgets." in visitor.text()
     assert visitor.errors == []
 
 
 def test_what_cannot_be_done_is_said(operating: Client, queue: Queue) -> None:
     refused: list[tuple[str, dict[str, str], str]] = [
-        ("/accounts/set", {"id": "1", "share": ""}, "The share is a number"),
+        ("/accounts/set", {"id": "1", "share": ""}, "The share must be a number"),
         ("/accounts/set", {"id": "1", "share": "0"}, "neither a whole number from 1"),
         ("/accounts/set", {"id": "x", "share": "1"}, "not an id"),
         ("/accounts/set", {"id": "77", "share": "1"}, "there is no account 77"),
         ("/accounts/pause", {"id": "77"}, "there is no account 77"),
         ("/accounts/resume", {"id": "9" * 18}, "there is no account"),
-        ("/accounts/budget", {"amount": ""}, "The amount is a number."),
+        ("/accounts/budget", {"amount": ""}, "The amount must be a number."),
         ("/accounts/budget", {"amount": "-1"}, "neither a number"),
         ("/accounts/budget", {"amount": "1", "account": "nobody"}, "there is no account named 'nobody'"),
-        ("/accounts/budget", {"amount": "1", "category": "x" * 201}, "The category is too long."),
+        (
+            "/accounts/budget",
+            {"amount": "1", "category": "x" * 201},
+            "The category is too long; the maximum is 200 characters.",
+        ),
     ]
     for path, form, said in refused:
         assert operating.post(path, form).headers["Location"] == "/accounts"

@@ -31,7 +31,7 @@ def test_batch_is_shown_with_what_is_done_and_its_cost(client: Client, queue: Qu
     assert "1.50" in answer.text
     assert "/tasks?batch=tuesday&amp;status=failed" in answer.body
     assert "tuesday" not in client.get("/batches?batch=monday").text
-    assert "No such batch." in client.get("/batches?batch=sunday").text
+    assert "Batch not found." in client.get("/batches?batch=sunday").text
 
 
 def test_batches_that_take_long_to_count_are_named(
@@ -41,7 +41,7 @@ def test_batches_that_take_long_to_count_are_named(
     queue.add(batch="monday", submitted_at=datetime(2026, 1, 1, tzinfo=UTC))
     queue.add(batch="tuesday", submitted_at=datetime(2026, 1, 2, tzinfo=UTC))
     answer = client.get("/batches")
-    assert answer.text.count("Show this one") == 1
+    assert answer.text.count("Show this batch") == 1
     assert "/batches?batch=monday" in answer.body
     assert "0.0 %" in client.get("/batches?batch=monday").text
 

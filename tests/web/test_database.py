@@ -46,7 +46,7 @@ def test_page_works_with_each_role(logins: Logins, queue: Queue, serve: Serve, r
     client = serve(dsn=logins.add("visitor", role), operate=True)
     answers = {path: client.get(path) for path in paths}
     assert {path: answer.status for path, answer in answers.items()} == dict.fromkeys(paths, 200)
-    denied = {path for path, answer in answers.items() if "may not read this" in answer.text}
+    denied = {path for path, answer in answers.items() if "no right to read this" in answer.text}
     if role in ("contentq_operator", "contentq_reader"):
         assert denied == set()
     elif role == "contentq_reviewer":
@@ -69,7 +69,7 @@ def test_page_may_do_what_its_login_may(logins: Logins, queue: Queue, serve: Ser
     ]
     for path, fields in refused:
         reader.post(path, fields)
-        assert "The login of this page may not do that" in message_of(reader)
+        assert "The database login of this page has no right to do this" in message_of(reader)
     assert queue.value("SELECT count(*) FROM contentq.gates WHERE key <> '*'") == 0
     operator = serve(dsn=logins.add("operator", "contentq_operator"), operate=True)
     allowed: list[tuple[str, dict[str, object]]] = [
@@ -91,7 +91,7 @@ def test_reviewers_decide_and_operators_do_not(logins: Logins, queue: Queue, ser
     form = {"content": queue.row(task.id)["content_id"], "seen": "pending", "verdict": "approve"}
     operator = serve(dsn=logins.add("operator", "contentq_operator"), operate=True)
     operator.post("/review/decide", form)
-    assert "The login of this page may not do that" in message_of(operator)
+    assert "The database login of this page has no right to do this" in message_of(operator)
     reviewer = serve(dsn=logins.add("reviewer", "contentq_reviewer"), operate=True)
     reviewer.post("/review/decide", form)
     assert "is approved" in message_of(reviewer)
@@ -128,7 +128,7 @@ def test_part_that_is_slow_is_left_out(client: Client, queue: Queue, monkeypatch
     queue.add(priority=9)
     answer = client.get("/")
     assert answer.status == 200
-    assert "This took too long to read." in answer.text
+    assert "Reading this took too long." in answer.text
     assert "pending 1" in answer.text
 
 
@@ -185,7 +185,7 @@ def test_error_of_the_page_is_logged_and_not_shown(
 
     monkeypatch.setattr(inspection, "view", broken)
     answer = client.get("/workers")
-    assert (answer.status, "the log says why" in answer.text) == (500, True)
+    assert (answer.status, "see the log for details" in answer.text) == (500, True)
     assert "secret" not in answer.body
     assert "Content-Security-Policy" in answer.headers
     assert "of a secret" in caplog.text

@@ -32,7 +32,7 @@ def test_each_kind_leads_to_its_tasks_and_to_their_requeue(operating: Client, qu
     page.locator("tbody tr").first.get_by_role("link", name="Requeue…").click()
     page.wait_for_url("**/tasks/confirm?**")
     assert "4 tasks" in visitor.text()
-    visitor.press("Requeue all of them")
+    visitor.press("Requeue all")
     assert "4 tasks are pending again." in visitor.text()
     assert queue.values("SELECT topic FROM content_generation_tasks WHERE status = 'failed'") == ["Money"]
     assert visitor.errors == []

@@ -51,7 +51,7 @@ def test_everything_is_paused_and_resumed(operating: Client, queue: Queue, visit
     visitor = visit(operating)
     visitor.open("/gates").get_by_text("Pause everything…").click()
     visitor.press("Pause everything")
-    assert "Nothing is claimed." in visitor.text()
+    assert "No tasks are claimed." in visitor.text()
     assert gate(queue, "*")["is_closed"]
     visitor.press("Resume everything")
     assert "Tasks are claimed." in visitor.text()
@@ -61,10 +61,10 @@ def test_everything_is_paused_and_resumed(operating: Client, queue: Queue, visit
 def test_limits_are_set_and_taken_away(operating: Client, queue: Queue, visit: Visit) -> None:
     visitor = visit(operating)
     page = visitor.open("/gates")
-    page.get_by_text("Set another gate…").click()
+    page.get_by_text("Set limits of another gate…").click()
     page.get_by_label("Gate", exact=True).fill("api.example.com")
-    page.get_by_label("Requests a minute").fill("600")
-    page.get_by_label("At most running").fill("4")
+    page.get_by_label("Requests per minute").fill("600")
+    page.get_by_label("Max. running").fill("4")
     visitor.press("Set")
     assert "600 requests a minute" in visitor.text()
     row = gate(queue)
@@ -83,7 +83,7 @@ def test_limits_are_set_and_taken_away(operating: Client, queue: Queue, visit: V
         ("/gates/set", {"key": "a", "max_running": "0"}, "neither a whole number from 1"),
         ("/gates/set", {"key": "a", "max_running": "NaN"}, "neither a whole number"),
         ("/gates/set", {"key": "a", "requests_per_minute": "1e99"}, "neither a number"),
-        ("/gates/set", {"key": ""}, "set by its key"),
+        ("/gates/set", {"key": ""}, "setting a gate requires its key"),
         ("/gates/close", {"key": "a\x00b"}, "NUL"),
     ],
 )
@@ -129,5 +129,5 @@ def test_page_follows_what_happens_but_leaves_a_form_alone(operating: Client, qu
 def test_gates_that_are_many_are_cut(client: Client, queue: Queue) -> None:
     queue.run("INSERT INTO contentq.gates (key) SELECT 'gate ' || n FROM generate_series(1, 300) AS n")
     answer = client.get("/gates")
-    assert "The first 200 are shown." in answer.text
+    assert "Only the first 200 are shown." in answer.text
     assert answer.body.count('<th scope="row"') == 200

@@ -61,7 +61,7 @@ def test_keys_approve_reject_and_go_through_what_waits(operating: Client, queue:
     assert title.inner_text() == "Cocoa"
     page.get_by_role("button", name="Keys").click()
     press("a")
-    assert "Nothing waits for a review." in visitor.text()
+    assert "No content is waiting for review." in visitor.text()
     assert visitor.errors == []
 
 
@@ -70,7 +70,7 @@ def test_desk_works_without_a_script(operating: Client, queue: Queue, visit: Vis
     visitor = visit(operating, java_script_enabled=False)
     page = visitor.open("/review")
     page.get_by_label("Note").fill("more about leaves")
-    visitor.press("Reject and have it revised")
+    visitor.press("Reject and request a revision")
     assert f"Content {first} is rejected, and its task is pending again." in visitor.text()
     assert review_of(queue, first)[0::2] == ("rejected", "more about leaves")
     task = queue.rows("SELECT status, revision_note FROM content_generation_tasks WHERE topic = 'Tea'")[0]
@@ -108,14 +108,14 @@ def test_difference_to_the_version_before_is_shown(operating: Client, queue: Que
     task = type(task)(task.worker, task.id, again["attempt"])
     second = stored(queue, task, "Tea", "Green tea is picked in <April>.\n\nIt is dried.")
     answer = operating.get("/review")
-    assert f"Difference to content {first}" in answer.text
+    assert f"Changes since content {first}" in answer.text
     assert "<del>spring</del>" in answer.body
     assert "April" in answer.body.partition("<ins>")[2]
     assert "<April>" not in answer.body
     assert "say <when>" in answer.text
     assert "Difference" not in operating.get(f"/review?content={first}").text
     assert (
-        operating.get(f"/task?id={queue.row(task.id)['task_id']}").text.count(f"Difference to content {first}")
+        operating.get(f"/task?id={queue.row(task.id)['task_id']}").text.count(f"Changes since content {first}")
         == 1
     )
     assert second > first
@@ -146,8 +146,8 @@ def test_content_is_selected(client: Client, queue: Queue) -> None:
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"verdict": "burn"}, "Say what is decided"),
-        ({"seen": "lost"}, "Say what is decided"),
+        ({"verdict": "burn"}, "No decision given"),
+        ({"seen": "lost"}, "No decision given"),
         ({"content": "x"}, "not an id"),
         ({"content": "999"}, "there is no content 999"),
     ],

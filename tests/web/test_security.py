@@ -144,7 +144,7 @@ def test_token_is_asked_for(serve: Serve, queue: Queue) -> None:
     assert client.post("/gates/close", CLOSE).status == 401
     assert client.get("/static/style.css").status == 200
     assert client.post("/login", {"token": TOKEN[:-1]}).status == 303
-    assert message_of(client) == "This is not the token."
+    assert message_of(client) == "Wrong token."
     assert client.get("/").status == 303
     assert not is_closed(queue)
 
@@ -250,7 +250,7 @@ def test_message_that_is_forged_is_text(client: Client) -> None:
 @pytest.mark.parametrize("character", ["a", "\n", '"', "é", "任", "👩"])
 def test_message_fits_a_cookie(operating: Client, character: str) -> None:
     answer = operating.post("/task/requeue", {"id": "1"})
-    assert operating.message() == ("There is no task of this id.", True)
+    assert operating.message() == ("There is no task with this id.", True)
     answer = operating.post("/gates/close", {"key": "x", "for": character * 5_000})
     assert max(len(cookie) for cookie in answer.headers.get_all("Set-Cookie", [])) < 4_096
     assert character.strip() in message_of(operating)

@@ -91,7 +91,7 @@ def test_task_is_cancelled_requeued_and_deleted(operating: Client, queue: Queue,
         assert "The task is cancelled." in visitor.text()
         assert queue.status(id_) == "failed"
         page.get_by_text("Requeue…").click()
-        page.get_by_label("Note to the handler").fill("once more")
+        page.get_by_label("Note for the handler").fill("once more")
         visitor.press("Requeue the task")
         assert "The task is pending again." in visitor.text()
         assert (queue.status(id_), queue.row(id_)["revision_note"]) == ("pending", "once more")
@@ -105,9 +105,9 @@ def test_task_is_cancelled_requeued_and_deleted(operating: Client, queue: Queue,
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("/task/cancel", "completed", "cannot be done"),
-        ("/task/requeue", "pending", "cannot be done"),
-        ("/task/requeue", "completed", "cannot be done"),
+        ("/task/cancel", "completed", "does not allow this"),
+        ("/task/requeue", "pending", "does not allow this"),
+        ("/task/requeue", "completed", "does not allow this"),
     ],
 )
 def test_what_cannot_be_done_is_said(operating: Client, queue: Queue, path: str, status: str, said: str) -> None:
@@ -123,11 +123,11 @@ def test_running_task_is_stopped_and_not_deleted(operating: Client, queue: Queue
     task = queue.running()
     task_id = {"id": queue.row(task.id)["task_id"]}
     operating.post("/task/delete", task_id)
-    assert "cannot be done" in message_of(operating)
+    assert "does not allow this" in message_of(operating)
     operating.post("/task/cancel", task_id)
     assert "being stopped" in message_of(operating)
     assert queue.row(task.id)["cancel_requested_at"] is not None
-    assert "asked to stop" in operating.get(place(queue, task.id)).text
+    assert "cancel requested" in operating.get(place(queue, task.id)).text
 
 
 def test_task_that_is_not_there_is_told(client: Client, operating: Client, queue: Queue) -> None:

@@ -73,7 +73,7 @@ def test_task_whose_id_is_searched_for_is_shown(client: Client, queue: Queue) ->
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
-        ("status=done", 400, "there is no 'done'"),
+        ("status=done", 400, "status: 'done' is not a status"),
         ("since=soon", 400, "is neither a time nor a duration"),
         ("until=1x", 400, "is neither a time nor a duration"),
         ("since=99999999d", 400, "is too long"),
@@ -81,7 +81,7 @@ def test_task_whose_id_is_searched_for_is_shown(client: Client, queue: Queue) ->
         ("worker=99999999999999999999", 400, "not an id"),
         ("account=nobody", 422, "there is no account named"),
         ("account=99999999999999999999", 422, "ids are from 1"),
-        ("error=" + "x" * 501, 400, "longer than 500 characters"),
+        ("error=" + "x" * 501, 400, "error: too long; the maximum is 500 characters"),
         ("category=%00", 400, "NUL"),
     ],
 )
@@ -149,8 +149,8 @@ def test_part_of_the_tasks_that_was_looked_through_is_told(
     monkeypatch.setattr(browsing, "FIRST_PART", 10)
     fill(queue, 30, topic="Tea")
     answer = client.get("/tasks?q=coffee")
-    assert "Only the newest tasks were looked through, down to the id 21." in answer.text
-    assert "Look further" in answer.text
+    assert "Only newer tasks were searched, down to id 21." in answer.text
+    assert "Search older tasks" in answer.text
     assert "No such task" in client.get("/tasks?q=coffee&before=11").text
 
 
@@ -168,8 +168,8 @@ def test_all_that_are_selected_are_requeued(operating: Client, queue: Queue, vis
         page.wait_for_url("**/tasks/confirm?**")
         assert "7 tasks" in visitor.text()
         assert page.locator("tbody tr").count() == 5
-        page.get_by_label("Note to the handler").fill("try <b>again</b>")
-        visitor.press("Requeue all of them")
+        page.get_by_label("Note for the handler").fill("try <b>again</b>")
+        visitor.press("Requeue all")
         assert "7 tasks are pending again." in visitor.text()
         assert "Done." in visitor.text()
         assert statuses(queue) == {"pending": 7, "failed": 2}
@@ -189,14 +189,14 @@ def test_large_change_goes_on_by_itself_and_without_a_script_by_a_button(
         queue.add(topic="Coffee")
         visitor = visit(operating, java_script_enabled=has_script)
         visitor.open("/tasks/confirm?operation=delete&category=old")
-        page = visitor.press("Delete all of them")
+        page = visitor.press("Delete all")
         if has_script:
             page.get_by_text("Done.").wait_for()
         else:
             assert "1,000 tasks are deleted." in visitor.text()
             assert queue.value("SELECT count(*) FROM content_generation_tasks WHERE category = 'old'") == 1500
-            visitor.press("Go on")
-            visitor.press("Go on")
+            visitor.press("Continue")
+            visitor.press("Continue")
         assert "2,500 tasks are deleted." in visitor.text()
         assert "Done." in visitor.text()
         assert queue.value("SELECT count(*) FROM content_generation_tasks WHERE category = 'old'") == 0
@@ -231,7 +231,7 @@ def test_more_than_was_confirmed_is_asked_for_again(operating: Client, queue: Qu
     queue.set(pending, status="failed", error_message="It broke, too")
     answer = operating.post("/selection/change", {**form, "note": "shorter"})
     assert answer.status == 409
-    assert "more than the 1 task that you were shown" in answer.text
+    assert "more than the 1 task shown before" in answer.text
     assert "Tea" in answer.text
     assert 'value="shorter"' in answer.body
     assert statuses(queue) == {"failed": 2}
@@ -247,7 +247,7 @@ def test_tasks_that_others_have_locked_are_told(operating: Client, queue: Queue,
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [first])
         text = operating.post("/selection/change", {"operation": "cancel", "category": "old"}).text
     assert "1 task is cancelled" in text
-    assert "1 task was left as it is: another session has locked it." in text
+    assert "1 task was not changed: another session has locked it." in text
     assert statuses(queue) == {"failed": 1, "pending": 1}
 
 
@@ -284,7 +284,7 @@ def test_text_of_strangers_is_neither_markup_nor_unseen(operating: Client, queue
     assert visitor.text().count(r"</td><script>alert(1)</script>\x1b[31m\u202e") == 4
     page.get_by_role("link", name="Delete…").click()
     page.wait_for_url("**/tasks/confirm?**")
-    visitor.press("Delete all of them")
+    visitor.press("Delete all")
     assert "1 task is deleted." in visitor.text()
     assert visitor.errors == []
 

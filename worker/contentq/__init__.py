@@ -7,9 +7,9 @@ A handler is a function of (task, context):
     async def write(task: Task, context: Context) -> GeneratedContent:
         return GeneratedContent(title=task.topic or "Untitled", body="…")
 
-A producer or an operator calls submit, submit_many, cancel, requeue, approve, reject or explain on a connection or
-session of its own, and wait on a connection; with asyncio those of contentq.aio. The models for SQLAlchemy are in
-contentq.models.
+Producers and operators call submit, submit_many, cancel, requeue, approve, reject or explain on their own
+connection or session, and wait on a connection. contentq.aio has the same functions for asyncio. The SQLAlchemy
+models are in contentq.models.
 """
 
 from contentq import aio

@@ -1,7 +1,7 @@
-"""The queue from Python, on a connection or session that the caller has.
+"""The functions of contentq for a connection or session of the caller.
 
-Each is a statement in the transaction of the caller, who commits it; wait() needs a connection without one.
-contentq.aio has the same for asyncio.
+Each is one statement in the caller's transaction, which the caller commits; wait() needs a connection outside a
+transaction. contentq.aio has the same functions for asyncio.
 """
 
 from __future__ import annotations
@@ -24,41 +24,42 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
 Connection: TypeAlias = "psycopg.Connection[Any] | sqlalchemy.Connection | Session | scoped_session[Any]"
-"""A connection of psycopg or of SQLAlchemy, or a Session."""
+"""A connection of psycopg or SQLAlchemy, or a Session."""
 
 
 def submit(connection: Connection, **task: Unpack[NewTask]) -> str:
-    """Inserts a task; returns its task_id. It can be claimed once the caller has committed.
+    """Inserts a task; returns its task_id. Workers can claim it after the caller's commit.
 
-    A task whose task_id exists already is not inserted, so that a producer may repeat itself. Raises InputRefused.
+    A task whose task_id already exists is not inserted, so that a producer may retry. Raises InputRefused.
     """
     return submit_many(connection, [task])[0]
 
 
 def submit_many(connection: Connection, tasks: Iterable[NewTask]) -> list[str]:
-    """Inserts tasks, 500 with a statement; returns the task_id of each, in their order.
+    """Inserts tasks, up to 500 per statement; returns their task_ids in order.
 
-    Those whose task_id exists already are not inserted. Raises InputRefused, after which the caller rolls back.
+    Tasks whose task_id already exists are not inserted. Raises InputRefused; then the caller must roll back.
     """
     submission = Submission(tasks)
     for call in submission.calls():
-        submission.took(_rows(connection, call))
+        submission.add_returned(_rows(connection, call))
     return submission.task_ids()
 
 
 def cancel(connection: Connection, task_id: str) -> Status | None:
-    """Ends a waiting task as failed, or asks the worker of a running one to stop it; returns its status then.
+    """Cancels a task: a pending one ends as failed, and the worker of a running one stops it. Returns its status.
 
-    None: there is no such task, or it has ended. Raises ContentQueueError when it stays locked for 3 seconds.
+    Returns None if the task does not exist or has ended. Raises ContentQueueError if it stays locked for 3
+    seconds.
     """
     return cast("Status | None", _rows(connection, calls.cancel(task_id))[0][0])
 
 
 def requeue(connection: Connection, task_id: str, note: str | None = None) -> Status | None:
-    """Puts a task back that is failed or timeout, or completed with content that was rejected; returns pending.
+    """Requeues a task that failed, timed out, or was completed with content that was rejected; returns pending.
 
-    note: what the handler finds as the error of the attempt before. None: it is none of these, or there is no
-    such task. Raises ContentQueueError when it stays locked for 3 seconds.
+    note: what the handler gets as the error of the attempt before. Returns None if the task does not exist or has
+    another status. Raises ContentQueueError if it stays locked for 3 seconds.
     """
     return cast("Status | None", _rows(connection, calls.requeue(task_id, note))[0][0])
 
@@ -70,11 +71,11 @@ def approve(
     note: str | None = None,
     review_status: ReviewStatus = "pending",
 ) -> ReviewStatus:
-    """Approves content that waits for its review; returns approved.
+    """Approves content that waits for a review; returns approved.
 
-    reviewer: who decides; the login of the connection, unless it is said. review_status: what the content must be
-    now: to approve what was rejected, say "rejected". Raises ReviewRefused, after which the caller rolls back,
-    when another reviewer has decided, or there is no such content.
+    reviewer: default: the login of the connection. review_status: the status that the content must have; pass
+    "rejected" to approve rejected content. Raises ReviewRefused if another reviewer has decided, or the content
+    does not exist; then the caller must roll back.
     """
     return cast("ReviewStatus", _rows(connection, calls.approve(content_id, reviewer, note, review_status))[0][0])
 
@@ -87,17 +88,18 @@ def reject(
     revise: bool = False,
     review_status: ReviewStatus = "pending",
 ) -> str:
-    """Rejects content; returns rejected. With revise, its task goes back with the note: the answer is pending.
+    """Rejects content; returns rejected. With revise, requeues its task with the note, and returns pending.
 
-    note: why; the handler that revises it finds it as task.revision_note. review_status: what the content must be
-    now: to send approved content back, say "approved". Raises ReviewRefused, after which the caller rolls back,
-    when another reviewer has decided, there is no such content, or its task cannot go back.
+    note: the reason; a handler that revises the content gets it as task.revision_note. review_status: the status
+    that the content must have; pass "approved" to reject approved content. Raises ReviewRefused if another
+    reviewer has decided, the content does not exist, or its task cannot be requeued; then the caller must roll
+    back.
     """
     return cast("str", _rows(connection, calls.reject(content_id, reviewer, note, revise, review_status))[0][0])
 
 
 def explain(connection: Connection, task_id: str) -> list[str]:
-    """Why a task is not running, or what became of it: a line for each reason, at least one."""
+    """Returns why a task is not running, or how it ended: at least one line, one for each reason."""
     return [row[0] for row in _rows(connection, calls.explain(task_id))]
 
 
@@ -108,11 +110,11 @@ def wait(
     batch: str | None = None,
     timeout: float | timedelta | None = None,
 ) -> dict[Status, int]:
-    """Waits until tasks, or all tasks of a batch, have ended; returns how many of them have which status.
+    """Waits until tasks, or all tasks of a batch, have ended; returns the number of tasks by status.
 
-    connection: one of psycopg that is in no transaction and that nobody else uses meanwhile; or a DSN, to which
-    one is opened. task_id: one, or several. timeout: seconds, or a timedelta; without it, as long as it takes.
-    Raises WaitTimedOut (a TimeoutError), ContentQueueError when there is no such task or batch, or it was deleted.
+    connection: a psycopg connection outside a transaction that nothing else uses meanwhile; or a DSN. task_id: one
+    or several. timeout: seconds or a timedelta; default: no limit. Raises WaitTimedOut (a TimeoutError), and
+    ContentQueueError if a task or batch does not exist or was deleted.
     """
     waiting = Waiting(task_id, batch, timeout)
     with _waiting_connection(connection) as session:
@@ -136,7 +138,7 @@ def wait(
 
 @contextmanager
 def _waiting_connection(connection: psycopg.Connection[Any] | str) -> Iterator[psycopg.Connection[Any]]:
-    """The connection in autocommit mode, as it was afterwards; or a new one."""
+    """Switches the connection to autocommit mode and back; or opens a new one."""
     if isinstance(connection, str):
         from contentq.database import dsn as dsns
         from contentq.database.connect import connect
@@ -157,11 +159,10 @@ def _waiting_connection(connection: psycopg.Connection[Any] | str) -> Iterator[p
 
 
 def migrate(dsn: str, *, schema: str | None = None) -> list[str]:
-    """Brings a database to the schema of this version of contentq; returns what it did, a line each.
+    """Migrates a database to the schema of this version; returns what was done, one line each.
 
-    dsn: a URL, also one written for SQLAlchemy, or key=value pairs. schema: where the three tables are to be,
-    public if it is not said; the database remembers it. It is a transaction of its own: all of it, or nothing.
-    Raises ContentQueueError.
+    dsn: a URL, also in SQLAlchemy's form, or key=value pairs. schema: for the three tables; default: the existing
+    one, else public. Runs in its own transaction. Raises ContentQueueError.
     """
     from contentq.database import dsn as dsns
     from contentq.database import migrations
@@ -170,7 +171,7 @@ def migrate(dsn: str, *, schema: str | None = None) -> list[str]:
 
 
 def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:
-    with calls.understood():
+    with calls.translate_errors():
         if isinstance(connection, psycopg.Connection):
             with connection.cursor(row_factory=tuple_row) as cursor:
                 return cursor.execute(call.written("%({})s"), call.values).fetchall()
@@ -179,11 +180,11 @@ def _rows(connection: Connection, call: Call) -> Sequence[Sequence[Any]]:
             from sqlalchemy.orm import Session, scoped_session
 
             if isinstance(connection, (Session, scoped_session)) and connection.autoflush:
-                # As a query does: what waits in the session may be what this is about.
+                # Pending objects of the session may be what the call is about; queries flush them, too.
                 connection.flush()
             if isinstance(connection, (sqlalchemy.Connection, Session, scoped_session)):
                 return connection.execute(sqlalchemy.text(call.written(":{}")), call.values).all()
     raise TypeError(
         f"this needs a connection of psycopg or SQLAlchemy, or a Session, not {type(connection).__name__}; for "
-        "those of asyncio there is contentq.aio"
+        "asyncio, use contentq.aio"
     )

@@ -1,4 +1,4 @@
-"""What `alembic revision --autogenerate` of a host application leaves to contentq."""
+"""Excludes contentq's objects from `alembic revision --autogenerate` of a host application."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from sqlalchemy.schema import SchemaItem
 
 IncludeObject: TypeAlias = "Callable[[SchemaItem, str | None, str, bool, SchemaItem | None], bool]"
-"""What alembic asks for as include_object: of (object, name, type, reflected, compare_to)."""
+"""The type of alembic's include_object: a function of (object, name, type, reflected, compare_to)."""
 
 MACHINERY = "contentq"
-"""The schema in which everything is contentq's."""
+"""The schema that contains only objects of contentq."""
 
 QUEUE = "content_generation_tasks"
 
@@ -20,24 +20,24 @@ ADDED: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"external_id", "max_running", "monthly_budget", "paused_until", "share"}),
     "contents": frozenset({"generation_task_id", "reviewed_by", "reviewed_at", "review_note"}),
 }
-"""By table of a host: columns that `contentq migrate` adds, with their constraints and indexes."""
+"""By table of a host: the columns that `contentq migrate` adds, with their constraints and indexes."""
 
 ADDED_INDEXES = frozenset({"contents_review_idx"})
-"""Indexes that it adds on columns of the host."""
+"""Indexes that it adds to columns of the host."""
 
 NEEDED: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"id", "name", "created_at"}),
     "contents": frozenset({"id", "account_id", "title", "body", "word_count", "review_status", "created_at"}),
 }
-"""By table of a host: columns that it has and contentq reads. They are the host's, but not to be dropped."""
+"""By table of a host: its columns that contentq reads. They belong to the host, but must not be dropped."""
 
 
 MODEL = "contentq"
-"""Key in the info of the tables of contentq.models."""
+"""The key in the info of the tables of contentq.models."""
 
 
 class _Object(NamedTuple):
-    """What alembic says of an object."""
+    """An object as alembic describes it."""
 
     name: str | None
     type: str
@@ -45,13 +45,13 @@ class _Object(NamedTuple):
 
 
 def alembic_filter(include_object: IncludeObject | None = None, *, schema: str | None = None) -> IncludeObject:
-    """Makes alembic leave alone what is contentq's; for context.configure(include_object=alembic_filter()).
+    """Makes alembic ignore contentq's objects; use it as context.configure(include_object=alembic_filter()).
 
-    That is: schema contentq; the table content_generation_tasks; accounts and contents, unless the host's metadata
-    have them; and in those of the host what contentq has added, and columns that it cannot do without.
+    It excludes schema contentq; the table content_generation_tasks; accounts and contents, unless the host's
+    metadata contains them; and, in the host's tables, what contentq has added and the columns that it needs.
 
-    include_object: the host's own function, asked about all the rest. schema: where the three tables are, for a
-    host that has others with these names elsewhere; without it, those of every schema count.
+    include_object: the host's own function for all other objects. schema: the schema of the three tables, if the
+    host has other tables with these names elsewhere; default: any schema.
     """
 
     def include(
@@ -81,5 +81,5 @@ def _is_contentqs(item: Any, object_: _Object, schema: str | None) -> bool:
 
 
 def _is_in(schema: str | None, wanted: str | None) -> bool:
-    """Whether a table of this schema, None for the default one, may be one of the three."""
+    """Whether a table in this schema (None: the default one) may be one of the three."""
     return wanted is None or (schema or "public") == wanted

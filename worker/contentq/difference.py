@@ -1,7 +1,7 @@
-"""What has changed from one version of a text to the next, word by word.
+"""The differences between two versions of a text, word by word.
 
-Articles have a paragraph on each line: a difference by lines would show two long paragraphs for one word. So lines
-are compared first, and in those that were replaced, words.
+Articles have one paragraph per line, so that a comparison by lines would show two long paragraphs for one changed
+word. Therefore lines are compared first, then the words of changed lines.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from contentq.content import CJK
 Kind: TypeAlias = Literal["same", "removed", "added"]
 
 MOST_LINES = 2000
-"""Lines of either text that are compared, beside those that both begin and end with: time grows by the square."""
+"""Maximum number of lines to compare, without common lines at start and end; the time grows by the square."""
 
 MOST_WORDS = 2000
-"""Words of either side of one change that are compared."""
+"""Maximum number of words to compare on either side of a change."""
 
 MOST_WORDS_OF_ALL = 40_000
-"""Words of all changes that are compared; later ones are shown as they were and as they are."""
+"""Maximum number of words to compare in all changes; later changes are shown as removed and added as a whole."""
 
 _WORDS = re.compile(rf"\s+|[{CJK}]|[^\W{CJK}]+|\W")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the two texts: in both, only in the earlier one, or only in the later one."""
+    """A part of both texts, only of the earlier one, or only of the later one."""
 
     kind: Kind
     text: str
 
 
 def difference(before: str, after: str) -> list[Piece]:
-    """The pieces in order: what is not added makes up the earlier text, what is not removed the later."""
+    """Returns the pieces in order: same and removed ones form the earlier text, same and added ones the later."""
     pieces: list[Piece] = []
     left = MOST_WORDS_OF_ALL
     for removed, added in _changes(before.splitlines(keepends=True), after.splitlines(keepends=True), MOST_LINES):
@@ -61,7 +61,7 @@ def _words(lines: Sequence[str]) -> list[str]:
 def _changes(
     before: Sequence[str], after: Sequence[str], most: int
 ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """What stands in place of what, in order; equal on both sides where nothing has changed."""
+    """Yields pairs of a replaced and a replacing part, in order; they are equal where nothing has changed."""
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
         start += 1

@@ -1,4 +1,4 @@
-"""Durations as people write them: 90s, 10m, 2h, 30d."""
+"""The parameter type of durations: 90s, 10m, 2h, 30d."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ else:
     _DurationType = click.ParamType
 
 LONGEST = timedelta(days=365_000)
-"""A thousand years: what is so far from now is a time that everything can hold."""
+"""A thousand years; a time this far from now still fits into every type of time."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -24,7 +24,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 class Duration(_DurationType):
     """A click parameter type; its values are timedeltas.
 
-    plain_seconds: whether a number without a unit is one of seconds. at_least: the shortest that makes sense.
+    plain_seconds: accept a number without a unit as seconds. at_least: the shortest accepted duration.
     """
 
     name = "duration"
@@ -40,15 +40,15 @@ class Duration(_DurationType):
         given, value = value, f"{value}s" if self._plain_seconds and _NUMBER.fullmatch(value) else value
         parts = _PART.findall(value)
         if not parts or "".join(number + unit for number, unit in parts) != value:
-            self.fail(f"{given!r} is not a duration; write for instance 90s, 10m, 2h, 30d or 1h30m", param, ctx)
+            self.fail(f"{given!r} is not a duration; use for example 90s, 10m, 2h, 30d or 1h30m", param, ctx)
         try:
             duration = sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta(0))
         except OverflowError:
             duration = timedelta.max
         if duration > LONGEST:
-            self.fail(f"{given!r} is too long; at most {LONGEST.days}d", param, ctx)
+            self.fail(f"{given!r} is too long; the maximum is {LONGEST.days}d", param, ctx)
         if duration < self._at_least:
-            self.fail(f"{given!r} is too short; at least {self._at_least.total_seconds():g}s", param, ctx)
+            self.fail(f"{given!r} is too short; the minimum is {self._at_least.total_seconds():g}s", param, ctx)
         return duration
 
 

@@ -1,4 +1,4 @@
-"""Every error that contentq raises on purpose, and the exit code of the command line for each."""
+"""The errors that contentq raises, with their exit codes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from contentq.task import Status
 
 EXIT_RELEASED = 6
-"""Exit code of a worker that was stopped and gave running tasks back."""
+"""Exit code of a worker that was stopped and released running tasks."""
 
 EXIT_FOUND_WARNINGS = 10
 EXIT_FOUND_ERRORS = 11
-"""Exit codes of contentq doctor, by the worst that it has found."""
+"""Exit codes of contentq doctor, by the worst finding."""
 
 
 LONGEST_WAIT = 3600.0
-"""Seconds: a number is what a provider or a program says; whatever that is, it is asked again after an hour."""
+"""Maximum wait in seconds that a provider or program can request; the task is then tried again."""
 
 MAX_REVISIONS = 2
-"""How often a draft goes back when its checks fail, unless something else is said."""
+"""Default number of revisions of a draft whose checks fail."""
 
 LONGEST_DELAY = 100 * 365 * 24 * 3600.0
-"""Seconds: a hundred years, which PostgreSQL can still add to the time of day."""
+"""A hundred years, in seconds; PostgreSQL can still add it to the current time."""
 
 
 class ContentQueueError(Exception):
-    """Something went wrong that the user can understand and act on; its text is one clear message."""
+    """The base of errors that the user can understand and act on; its text is one complete message."""
 
     exit_code = 1
 
@@ -42,7 +42,7 @@ class UnreadableDsn(ContentQueueError):
 
 
 class DatabaseUnreachable(ContentQueueError):
-    """No connection to the database could be made."""
+    """The database could not be reached."""
 
     exit_code = 3
 
@@ -54,35 +54,35 @@ class SchemaMismatch(ContentQueueError):
 
 
 class MigrationStopped(ContentQueueError):
-    """PostgreSQL, or what is in the database, has ended a migration; each reason is on a line of its own."""
+    """PostgreSQL, or the content of the database, ended a migration; each reason is on its own line."""
 
 
 class InputRefused(ContentQueueError):
-    """Tasks could not be taken in as they are: a broken line, a missing account, a value out of range."""
+    """Tasks were refused: a malformed line, a missing account, a value out of range."""
 
     exit_code = 5
 
 
 class ReviewRefused(ContentQueueError):
-    """A content was not approved or rejected: another reviewer has decided, or its task cannot go back."""
+    """A content was not approved or rejected: another reviewer has decided, or its task cannot be requeued."""
 
 
 class AnswerLost(ContentQueueError):
-    """Something was done that must not be done twice, and the answer that says so could not be written."""
+    """The output could not be written, but the command has done something that must not be repeated."""
 
     exit_code = 7
 
 
 class SelectorRefused(ContentQueueError):
-    """Options select tasks to which an operation cannot be done."""
+    """Options select tasks that the operation cannot change."""
 
     exit_code = 2
 
 
 class WaitTimedOut(ContentQueueError, TimeoutError):
-    """Tasks that were waited for have not all ended in time.
+    """Some tasks did not end in time.
 
-    counts: how many of them have which status.
+    counts: the number of tasks by status.
     """
 
     exit_code = 8
@@ -93,7 +93,7 @@ class WaitTimedOut(ContentQueueError, TimeoutError):
 
 
 class HandlerUnusable(ContentQueueError):
-    """A handler path does not lead to a handler."""
+    """A handler cannot be loaded or used."""
 
     exit_code = 2
 
@@ -105,24 +105,24 @@ class EmbeddedServerError(ContentQueueError):
 
 
 class NoDatabase(ContentQueueError):
-    """A handler that is tried without a database asked its context for a connection."""
+    """A handler that runs without a database requested a connection from its context."""
 
 
 class NotRunnable(ContentQueueError):
-    """A test wants to run a task that does not exist, or that is not pending."""
+    """A test tried to run a task that does not exist or is not pending."""
 
 
 class DidNotEnd(ContentQueueError):
-    """What a test has run did not end in time."""
+    """A run of a test did not end in time."""
 
 
 class HandlerError(ContentQueueError):
-    """The base of what a handler raises to say how its attempt failed.
+    """The base of errors that a handler raises to report how its attempt failed.
 
-    usage: what the attempt has cost all the same; its members model, prompt_tokens, completion_tokens and cost are
-    added to the usage of the task's account.
-    state: what the next attempt finds as context.state, a JSON object of up to 8192 bytes; None leaves what is
-    there, an empty one removes it. It is kept until the task ends.
+    usage: the usage and cost of the failed attempt; its members model, prompt_tokens, completion_tokens and cost
+    are added to the usage of the task's account. state: the state that the next attempt gets as context.state, a
+    JSON object of up to 8192 bytes. None keeps the existing state; an empty object removes it. The state is
+    deleted when the task ends.
     """
 
     def __init__(
@@ -138,10 +138,11 @@ class HandlerError(ContentQueueError):
 
 
 class TemporaryError(HandlerError):
-    """The attempt failed, but the next may succeed: it is retried while retries are left.
+    """The attempt failed, but a retry may succeed: the task is retried while retries are left.
 
-    retry_after: seconds until the retry, for an hour at most, since they may be a provider's; a timedelta is the
-    handler's own, and kept. Without it, a random exponential backoff. The attribute is a timedelta, or None.
+    retry_after: time until the retry, in seconds, or as a timedelta; default: a random exponential backoff.
+    Seconds are limited to an hour, because they may come from a provider; a timedelta is not. The attribute is a
+    timedelta or None.
     """
 
     def __init__(
@@ -157,24 +158,24 @@ class TemporaryError(HandlerError):
 
 
 class ProviderUnavailable(TemporaryError):
-    """The provider did not answer, or said that it cannot work at the moment: it is no fault of the task.
+    """The provider did not answer, or reported that it is unavailable: the task is not at fault.
 
-    Several in a row close the gate of the workers that call it; then one task at a time tries again.
+    Several of these in a row close the gate of the workers; then one task at a time tries again.
     """
 
 
 class PermanentError(HandlerError):
-    """The task cannot succeed, however often it is tried: it becomes failed at once."""
+    """The task cannot succeed, even if retried: it becomes failed at once."""
 
 
 class CheckFailed(HandlerError):
-    """What the attempt has produced is not good enough: the next one revises it, and no retry is charged.
+    """The content of the attempt failed checks: the next attempt revises it, and no retry is charged.
 
-    message: what is wrong, one failed check a line, as whoever revises it must know. draft: what was produced; it
-    is stored as rejected content, and the next attempt finds it in context.previous_content and the message in
-    task.revision_note. max_revisions: how often a task goes back for this. After that it fails, with its draft;
-    keep_for_review: it is completed instead, with content that is pending whatever auto_approve says.
-    usage: beside what the result of the draft says of it. Raises ValueError when max_revisions is negative.
+    message: the failed checks, one per line, as instructions for the revision. draft: the content; it is stored as
+    rejected, and the next attempt gets it as context.previous_content, and the message as task.revision_note.
+    max_revisions: how often a task is requeued for this; after that it fails and keeps its draft. keep_for_review:
+    it is completed instead, with content that is pending even with auto_approve.
+    usage: in addition to the usage in the result of the draft. Raises ValueError if max_revisions is negative.
     """
 
     def __init__(
@@ -197,13 +198,12 @@ class CheckFailed(HandlerError):
 class RateLimited(HandlerError):
     """The provider refused the call for now: the task is snoozed, and no retry is charged.
 
-    retry_after: seconds until the task may be claimed again, for an hour at most, since they may be a provider's;
-    a timedelta is the handler's own, and kept. Without it, contentq chooses. The attribute is a timedelta, or
-    None.
-    gate: key of the gate of the provider, when it is another than the worker's own (--gate). The gate *, which is
-    every worker's, is an operator's to close: the worker's own counts instead.
-    nothing_left: the provider said that it takes no call at all for so long, as when a quota is used up: the gate
-    closes until then. Without it, the refusal puts off its own task, and many of them slow the gate down.
+    retry_after: time until the task may be claimed again, in seconds, or as a timedelta; default: contentq
+    chooses. Seconds are limited to an hour, because they may come from a provider; a timedelta is not. The
+    attribute is a timedelta or None. gate: the key of the provider's gate, if it is not the worker's own gate
+    (--gate). Only operators can close the gate *, which every worker has; the worker's own gate is used instead.
+    nothing_left: the provider accepts no calls during this time, for example because a quota is used up; the gate
+    is closed until then. Without it, a refusal delays only its own task, and many refusals slow the gate down.
     """
 
     def __init__(
@@ -223,10 +223,10 @@ class RateLimited(HandlerError):
 
 
 class Snooze(HandlerError):
-    """The attempt cannot go on now, and it is nobody's fault: the task is put off, and no retry is charged.
+    """The attempt cannot continue now: the task is snoozed, and no retry is charged.
 
-    delay: seconds, or a timedelta, until the task may be claimed again, by the database's clock; none at all lets
-    contentq choose, a second at first and longer each time. No gate hears of it. The attribute is a timedelta.
+    delay: time until the task may be claimed again, in seconds or as a timedelta; 0 lets contentq choose, starting
+    with a second and longer each time. Gates are not affected. The attribute is a timedelta.
     """
 
     def __init__(
@@ -242,9 +242,9 @@ class Snooze(HandlerError):
 
 
 class NoGateHasRoom(Snooze):
-    """None of the gates that a task may enter has room: it is put off until one may have.
+    """None of the gates that the task may enter has room: it is snoozed until one may have room.
 
-    why: of each gate, why it has none. Raised by context.enter_gate(); a handler need not catch it.
+    why: the reason by gate. context.enter_gate() raises it; a handler need not catch it.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ class NoGateHasRoom(Snooze):
 
 
 def _own_delay(delay: float | timedelta) -> timedelta:
-    """A delay that is the handler's own, and kept up to LONGEST_DELAY. Raises ValueError for what is no delay."""
+    """Converts a handler's own delay, limited to LONGEST_DELAY. Raises ValueError for other values."""
     if not isinstance(delay, timedelta):
         try:
             seconds = float(delay)
@@ -270,10 +270,9 @@ def _own_delay(delay: float | timedelta) -> timedelta:
 
 
 def as_timedelta(seconds: float | str | timedelta | None) -> timedelta | None:
-    """Seconds or a timedelta, as a timedelta that is not negative and not too long; None stays None.
+    """Converts seconds or a timedelta to a timedelta from 0 to LONGEST_DELAY; None stays None.
 
-    Seconds may be a text, as headers have them; they count up to LONGEST_WAIT. Raises ValueError for what is no
-    time.
+    Seconds may be text, as in headers; they are limited to LONGEST_WAIT. Raises ValueError for other values.
     """
     if seconds is None:
         return None

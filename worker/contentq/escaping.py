@@ -1,9 +1,9 @@
-"""Text that came from outside, as it is shown: what cannot be seen, or steers a terminal, is written as an escape.
+"""Escapes invisible characters, and those that control a terminal, in text from outside.
 
-A task's text, a provider's answer or a program's output may hold control characters, which a terminal obeys, marks
-that reorder what is read (CVE-2021-42574), and characters that take no room, so that two names look the same. All
-of them are shown as Python writes them: \\x1b, \\u202e, \\U000e0041. Backslashes stay: this is for people, and
---json has the text itself.
+A task's text, a provider's answer or a program's output may contain control characters, marks that reorder the
+text (CVE-2021-42574), and characters without width, which make two names look the same. They are shown as in
+Python: \\x1b, \\u202e, \\U000e0041. Backslashes are not escaped, because the output is for people; --json is
+exact.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import re
 from functools import cache
 
 LINES = "\n\t"
-"""What the text of a whole screen keeps: line breaks and tabs."""
+"""The characters that text with several lines keeps: line breaks and tabs."""
 
 PROSE = f"{LINES}\u200c\u200d\ufe00-\ufe0f"
-"""What an article keeps as well: the joiners without which Persian, Hindi and many emoji are misspelled, and the
-choice between a character's forms."""
+"""The characters that an article keeps, too: the joiners that Persian, Hindi and many emoji need, and variation
+selectors."""
 
 _INVISIBLE = (
     "\x00-\x1f\x7f-\x9f"  # control characters: C0, DEL, C1
@@ -31,9 +31,9 @@ _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def escape(text: str, kept: str = "") -> str:
-    """The text with every character that cannot be seen written as an escape.
+    """Escapes all invisible characters.
 
-    kept: LINES or PROSE for what stays; by default nothing does, so that the result is one line.
+    kept: LINES or PROSE, the characters to keep; by default none, so that the result is one line.
     """
     if kept:
         text = text.replace("\r\n", "\n")
@@ -41,7 +41,7 @@ def escape(text: str, kept: str = "") -> str:
 
 
 def escape_json(text: str) -> str:
-    """JSON with the same characters as JSON escapes them: it is valid, and stands for the same values."""
+    """Escapes the same characters in JSON text in JSON's way, which does not change its values."""
     return _pattern(LINES).sub(_written_for_json, text)
 
 

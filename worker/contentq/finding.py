@@ -1,29 +1,29 @@
-"""What `contentq doctor` finds: in the shape in which the SQL function contentq.doctor() returns it."""
+"""Findings of `contentq doctor`, in the form in which the SQL function contentq.doctor() returns them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 SEVERITIES = ("error", "warning", "advice")
-"""The worst first: something does not work, something soon will not, something could be better."""
+"""Worst first: something does not work, something will soon not work, something could be better."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or soon will be."""
+    """A finding."""
 
     severity: str
     finding: str
-    """The name of its kind, for programs."""
+    """Its kind, for programs."""
 
     subject: str
-    """What it is about: a table, a session, a worker."""
+    """The object that it is about: a table, a session, a worker."""
 
     detail: str
-    """What was found."""
+    """The problem."""
 
     why: str
     """Why it matters."""
 
     mend: str
-    """The command that mends it, or what to do."""
+    """The command that fixes it, or what to do."""

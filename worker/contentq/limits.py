@@ -1,4 +1,4 @@
-"""Limits as people write them: a number, or none."""
+"""The parameter type of limits: a number, or none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ else:
     _LimitType = click.ParamType
 
 NONE = "none"
-"""How a limit is taken away."""
+"""The value that removes a limit."""
 
 
 class Limit(_LimitType):
-    """A click parameter type: a number from least to most, or none, whose value is None."""
+    """A click parameter type: a number from least to most, or none, which becomes None."""
 
     def __init__(self, name: str, most: int, *, least: int = 0, whole: bool = True) -> None:
         self.name = name

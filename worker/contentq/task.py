@@ -1,7 +1,8 @@
-"""What a task is: the columns of its row, and the part of it that a handler sees.
+"""The columns of a task, and the part of a task that a handler sees.
 
-This is the only list of the columns in Python. What producers may set, what `contentq submit`, `try`, `list` and
-`show` take and print, what a claim reads: all of it is derived from COLUMNS and from the fields of Task.
+This is the only list of the columns in Python. Everything else is derived from COLUMNS and from the fields of
+Task: what producers may set, the options and output of `contentq submit`, `try`, `list` and `show`, and what a
+claim reads.
 """
 
 from __future__ import annotations
@@ -12,28 +13,28 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Required, TypeAlias, TypedDict, get_args
 
 Status: TypeAlias = Literal["pending", "processing", "completed", "failed", "timeout"]
-"""What a task may be in (spec.md section 2)."""
+"""The statuses of a task."""
 
 ReviewStatus: TypeAlias = Literal["pending", "approved", "rejected"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 LARGEST_INTEGER = 2_147_483_647
-"""What a column of type integer holds."""
+"""The largest value of a column of type integer."""
 
 LARGEST_ID = 9_223_372_036_854_775_807
-"""What an id of an account or of a content may come to, in a database that has bigint keys."""
+"""The largest id of an account or content, in a database with bigint keys."""
 
 
 def read_id(text: str) -> int | None:
-    """The id of a row, from 1; None for what is none."""
+    """Parses the id of a row, from 1; None if the text is not an id."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))):
-        return None  # also what Python refuses to take for a number, since it is too long
+        return None  # also a number that is too long for Python to parse
     return id_ if 1 <= (id_ := int(text)) <= LARGEST_ID else None
 
 
 class Task(NamedTuple):
-    """One row of the queue at the moment of its claim. Times are the database's."""
+    """A task as it was when it was claimed. Times are those of the database's clock."""
 
     id: int
     attempt: int
@@ -56,27 +57,27 @@ class Task(NamedTuple):
     error_message: str | None
     revision_note: str | None
     handler_state: str | None
-    """What an attempt before this one has kept (Snooze), as JSON; read it as context.state."""
+    """The state that an attempt before this one has saved, as JSON; read it as context.state."""
     traceparent: str | None
-    """Trace context (W3C) of whoever submitted it."""
+    """Trace context (W3C) of the producer."""
     seconds_left: float | None
     """Seconds from the claim to the deadline, by the database's clock; None without a deadline."""
 
     @property
     def keyword_list(self) -> list[str]:
-        """The keywords, trimmed; they may be separated by Chinese commas as well."""
+        """The keywords, trimmed; Chinese commas separate them, too."""
         return [word.strip() for word in re.split("[,，、]", self.keywords or "") if word.strip()]
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether a temporary error would end it: no retry is left."""
+        """Whether a temporary error would end the task, because no retry is left."""
         return self.retry_count >= self.max_retries
 
 
 class NewTask(TypedDict, total=False):
-    """The columns that a producer may set; one that is None, or left out, gets its default.
+    """The columns that a producer may set; None, or a missing one, means the default.
 
-    A time is a datetime with a time zone, or a timedelta: so long from now, by the database's clock.
+    A time is a datetime with a time zone, or a timedelta from now by the database's clock.
     """
 
     account_id: Required[int]
@@ -97,36 +98,36 @@ class NewTask(TypedDict, total=False):
 
 
 NOT_COLUMNS = ("seconds_left",)
-"""The fields of Task that are no columns."""
+"""Fields of Task that are not columns."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of the command line for a column. help: in one sentence."""
+    """A command line option for a column. help: one sentence."""
 
     flag: str
     help: str
     metavar: str | None = None
     duration: Option | None = None
-    """The option that sets the same as a time from now."""
+    """The option that sets the same time as a duration from now."""
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of content_generation_tasks.
 
-    type: as PostgreSQL writes it. is_settable: whether a producer may set it; the state machine, a default or a
-    trigger sets the others. least and most: the range of an integer that a producer may set. when_empty: what to
-    do about a text that is empty, where it must not be. describes: whether it says what the task is about.
+    type: in PostgreSQL's form. is_settable: whether a producer may set it; the state machine, a default or a
+    trigger sets the others. least, most: the range of an integer that a producer may set. when_empty: advice for
+    an empty text, if that is not allowed. describes: whether it describes the task.
     """
 
     name: str
     type: str
     is_settable: bool = False
     option: Option | None = None
-    """Of `contentq submit`; without one, a producer can set it in files and in SQL only."""
+    """The option of `contentq submit`; without one, producers can set the column only in files and in SQL."""
     is_listed: bool = True
-    """Whether `contentq list --json` has it; `contentq show` has all."""
+    """Whether `contentq list --json` includes it; `contentq show` includes all columns."""
     least: int | None = None
     most: int | None = None
     when_empty: str | None = None
@@ -134,22 +135,22 @@ class Column:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether a handler sees it: it is a field of Task."""
+        """Whether a handler sees it, as a field of Task."""
         return self.name in Task._fields
 
     @property
     def is_time(self) -> bool:
-        """Whether it holds a time."""
+        """Whether it is a time."""
         return self.type == _TIME
 
     @property
     def is_text(self) -> bool:
-        """Whether it holds a text."""
+        """Whether it is a text."""
         return self.type == "text" or self.type.startswith("character varying")
 
     @property
     def length(self) -> int | None:
-        """Characters that fit into a text; None for any number."""
+        """The maximum number of characters; None if unlimited."""
         found = re.fullmatch(r"character varying\((\d+)\)", self.type)
         return int(found[1]) if found else None
 
@@ -163,17 +164,15 @@ COLUMNS: tuple[Column, ...] = (
         "task_id",
         "character varying(100)",
         _SETTABLE,
-        Option("--task-id", "Public identifier; one is made when left out."),
-        when_empty="leave it out, and one is made",
+        Option("--task-id", "Public identifier, up to 100 characters. Default: a generated one."),
+        when_empty="omit it to get a generated one",
         describes=True,
     ),
     Column(
         "account_id",
         "integer",
         _SETTABLE,
-        Option(
-            "--account", "The account that the task works for: its id, external:VALUE, or its name.", "ACCOUNT"
-        ),
+        Option("--account", "The account of the task: its id, external:VALUE, or its name.", "ACCOUNT"),
         least=1,
         most=LARGEST_ID,
     ),
@@ -182,7 +181,7 @@ COLUMNS: tuple[Column, ...] = (
         "priority",
         "integer",
         _SETTABLE,
-        Option("--priority", "1 to 10; larger is more urgent."),
+        Option("--priority", "Priority from 1 to 10; larger is more urgent. Default: 5."),
         least=1,
         most=10,
     ),
@@ -190,47 +189,51 @@ COLUMNS: tuple[Column, ...] = (
         "topic",
         "character varying(500)",
         _SETTABLE,
-        Option("--topic", "Subject, up to 500 characters."),
-        when_empty="say what the task is about",
+        Option("--topic", "The subject, up to 500 characters."),
+        when_empty="describe the subject",
         describes=True,
     ),
     Column(
-        "keywords", "character varying(500)", _SETTABLE, Option("--keywords", "Comma-separated."), describes=True
+        "keywords",
+        "character varying(500)",
+        _SETTABLE,
+        Option("--keywords", "Comma-separated keywords, up to 500 characters."),
+        describes=True,
     ),
     Column(
         "category",
         "character varying(100)",
         _SETTABLE,
-        Option("--category", "For the handler, and for workers that claim only some categories."),
+        Option("--category", "The category, for handlers and for workers that claim only some categories."),
         describes=True,
     ),
     Column(
         "requirements",
         "text",
         _SETTABLE,
-        Option("--requirements", "Special instructions to the handler."),
+        Option("--requirements", "Special instructions for the handler."),
         describes=True,
     ),
     Column(
         "tone",
         "character varying(50)",
         _SETTABLE,
-        Option("--tone", "Such as friendly or dry, up to 50 characters; for the handler."),
+        Option("--tone", "The tone of voice, such as friendly or dry, up to 50 characters."),
     ),
     Column(
         "batch",
         "character varying(100)",
         _SETTABLE,
-        Option("--batch", "Name for what is submitted together, up to 100 characters."),
-        when_empty="leave it out",
+        Option("--batch", "Name of the batch of tasks that are submitted together, up to 100 characters."),
+        when_empty="omit it",
     ),
-    Column("auto_approve", "boolean", _SETTABLE, Option("--no-auto-approve", "The content is to be reviewed.")),
+    Column("auto_approve", "boolean", _SETTABLE, Option("--no-auto-approve", "Require a review of the content.")),
     Column("retry_count", "integer"),
     Column(
         "max_retries",
         "integer",
         _SETTABLE,
-        Option("--max-retries", "Retries after the first attempt."),
+        Option("--max-retries", "Maximum number of retries after the first attempt. Default: 3."),
         least=0,
         most=LARGEST_INTEGER,
     ),
@@ -244,7 +247,10 @@ COLUMNS: tuple[Column, ...] = (
         _TIME,
         _SETTABLE,
         Option(
-            "--schedule-at", "Not before this time.", "TIME", Option("--delay", "Not before this long from now.")
+            "--schedule-at",
+            "Earliest time of the first attempt.",
+            "TIME",
+            Option("--delay", "Time until the first attempt: 90s, 10m, 2h, 1d."),
         ),
     ),
     Column("ready_at", _TIME, is_listed=False),
@@ -256,9 +262,9 @@ COLUMNS: tuple[Column, ...] = (
         _SETTABLE,
         Option(
             "--timeout-at",
-            "Deadline: 2030-01-31T12:00:00+00:00.",
+            "Deadline, such as 2030-01-31T12:00:00+00:00.",
             "TIME",
-            Option("--timeout", "Deadline, from now: 90s, 10m, 2h, 1d."),
+            Option("--timeout", "Time until the deadline: 90s, 10m, 2h, 1d."),
         ),
     ),
     Column("cancel_requested_at", _TIME),
@@ -273,16 +279,16 @@ COLUMNS: tuple[Column, ...] = (
         "traceparent",
         "character varying(55)",
         _SETTABLE,
-        Option("--traceparent", "Trace context (W3C) that its attempts belong to."),
+        Option("--traceparent", "W3C trace context of the producer, to which the attempts belong."),
         is_listed=False,
-        when_empty="leave it out",
+        when_empty="omit it",
     ),
     Column("error_message", "text"),
     Column("revision_note", "text"),
     Column("result", "json", is_listed=False),
     Column("attempt_errors", "jsonb", is_listed=False),
 )
-"""All of them, in the order in which they are shown."""
+"""All columns, in the order in which they are shown."""
 
 SETTABLE = tuple(column for column in COLUMNS if column.is_settable)
-"""Those that a producer may set."""
+"""The columns that a producer may set."""

@@ -1,4 +1,4 @@
-"""The title of a Markdown text, in time proportional to its length: a model's answer may be anything."""
+"""Finds the title of a Markdown text in linear time, because a model's answer may be any text."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _MOST_INDENT = 3
 
 
 def title_of(markdown: str, topic: str | None = None) -> str:
-    """The first heading as plain text, else the topic on one line, else `Untitled`."""
+    """Returns the first heading as plain text, else the topic on one line, else `Untitled`."""
     return heading_of(markdown) or " ".join((topic or "").split()) or UNTITLED
 
 
 def heading_of(markdown: str) -> str | None:
-    """The first heading that is not empty, as plain text: without emphasis of all of it, and without backslashes.
+    """Returns the first non-empty heading as plain text: without emphasis of the whole heading and backslashes.
 
-    A heading begins with up to six #, or is underlined with =. None when there is none outside of code.
+    A heading starts with one to six #, or is underlined with =. None if there is no heading outside of code.
     """
     return next(_headings(markdown, "="), None)
 
 
 def headings_of(markdown: str) -> Iterator[str]:
-    """All headings, those that are underlined with - included; as plain text, as heading_of() gives them."""
+    """Yields all headings, including those underlined with -, as plain text like heading_of()."""
     return _headings(markdown, "=-")
 
 
 def outside_code(markdown: str) -> Iterator[str]:
-    """The lines that are in no fenced block."""
+    """Yields the lines outside of fenced blocks."""
     fence: str | None = None
     for line in markdown.splitlines():
         if fence is not None:
@@ -59,7 +59,7 @@ def _headings(markdown: str, underlines: str) -> Iterator[str]:
 
 
 def _heading_text(line: str) -> str | None:
-    """What a line with # before it says; None for another."""
+    """Returns the text of a heading with #; None for any other line."""
     text = line.lstrip(" ")
     hashes = len(text) - len(text.lstrip("#"))
     after = text[hashes:]

@@ -1,6 +1,6 @@
-"""Trace context (W3C, https://www.w3.org/TR/trace-context/): which span is active where this is asked.
+"""Trace context (W3C, https://www.w3.org/TR/trace-context/) of the active span.
 
-opentelemetry-api is not imported for it: where nobody has, no span is active.
+Does not import opentelemetry-api: if nothing else has imported it, no span is active.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from types import ModuleType
 
 
 def opentelemetry_trace() -> ModuleType | None:
-    """The module opentelemetry.trace, when this process uses it; None otherwise."""
+    """Returns the module opentelemetry.trace if this process uses it; otherwise None."""
     return sys.modules.get("opentelemetry.trace")
 
 
 def current_traceparent() -> str | None:
-    """The traceparent of the active span; None when there is none."""
+    """Returns the traceparent of the active span; None if there is none."""
     trace = opentelemetry_trace()
     if trace is None:
         return None

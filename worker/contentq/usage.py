@@ -1,4 +1,4 @@
-"""What an attempt says that it has cost: the members of a result that are counted, and which values count."""
+"""Usage that an attempt reports: the members of a result that count, and which values count."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ MODEL = "model"
 AMOUNTS = ("prompt_tokens", "completion_tokens", "cost")
 
 MEMBERS = (MODEL, *AMOUNTS)
-"""The names of all of them, in results, in errors and in what programs print."""
+"""Their names in results, in errors and in the output of programs."""
 
 MOST = 10**12
 """The largest amount that the database counts (sql/functions/usage_amount.sql)."""
 
 
 def is_amount(value: object) -> bool:
-    """Whether a value counts as an amount, as contentq.usage_amount() judges: a number from 0 to a trillion.
+    """Whether a value counts as an amount, by the rule of contentq.usage_amount(): a number from 0 to 10**12.
 
-    It may come from JSON or from Python, whatever its class.
+    The value may come from JSON or from Python, and be of any class.
     """
     try:
         return 0 <= as_number(value) <= MOST
-    except Exception:  # of a class that is not ours
+    except Exception:  # from the methods of a foreign class
         return False
 
 
 def split_usage(members: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The members that count, as they are, and those that were meant to and do not."""
+    """Returns the members that count, unchanged, and those with these names that do not count."""
     counted: dict[str, Any] = {}
     ignored: dict[str, Any] = {}
     for name in MEMBERS:
@@ -42,13 +42,13 @@ def split_usage(members: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, A
     return counted, ignored
 
 
-def counted_usage(said: object) -> dict[str, Any]:
-    """What the database counts of what was said of tokens and cost: model, prompt_tokens, completion_tokens, cost.
+def counted_usage(reported: object) -> dict[str, Any]:
+    """Returns the usage that the database counts: model, prompt_tokens, completion_tokens, cost.
 
-    said: a result or a usage, from its JSON. Members that are no numbers, negative or too large are left out, as
-    contentq.record_usage() does when it counts.
+    reported: a result or a usage, from its JSON. Members that are not numbers, are negative, or are too large are
+    omitted, as contentq.record_usage() does.
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(reported, Mapping):
         return {}
-    counted, _ = split_usage(said)
+    counted, _ = split_usage(reported)
     return {name: int(value) if name.endswith("_tokens") else value for name, value in counted.items()}

@@ -1,1 +1,1 @@
-"""Reaching a PostgreSQL database: its DSN, connections, schema, and the embedded server."""
+"""Connects to a PostgreSQL database: DSN, connections, schema, and the embedded server."""

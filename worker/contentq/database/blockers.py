@@ -1,4 +1,4 @@
-"""Who holds the lock that a session waits for, found out beside it: once it has given up, no one can tell."""
+"""Finds the sessions that block a migration while it waits; afterwards they are no longer known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contentq.errors import ContentQueueError
 APPLICATION = "contentq migrate (watches for locks)"
 
 LOOKS = 4
-"""How often a wait that is given up is looked at, at least; a longer one once a second."""
+"""Minimum number of checks during a wait; in longer waits there is one per second."""
 
 MOST_SHOWN = 3
 
@@ -30,27 +30,27 @@ _BLOCKING = """
 
 
 class Blockers:
-    """What was seen: the sessions that another one waited for, as it was looked at last."""
+    """The blocking sessions at the last check."""
 
     def __init__(self) -> None:
         self._seen: list[dict[str, Any]] = []
 
     def __str__(self) -> str:
-        """Who they are; a session that no one knows when nothing was seen."""
+        """Names the sessions; `another session` if none was seen."""
         shown = [_describe(session) for session in self._seen[:MOST_SHOWN]]
         if len(self._seen) > MOST_SHOWN:
             shown.append(f"{len(self._seen) - MOST_SHOWN} more")
         return " and ".join(shown) or "another session"
 
     def look(self, connection: psycopg.Connection[Any], pid: int) -> None:
-        """Sees whom the session of this process waits for; what was seen before stays when it waits for no one."""
+        """Records which sessions block the session with this pid; keeps the last ones if none does now."""
         with connection.cursor(row_factory=dict_row) as cursor:
             self._seen = cursor.execute(_BLOCKING, [pid]).fetchall() or self._seen
 
 
 @contextmanager
 def watching(dsn: str, pid: int, lock_timeout: float) -> Iterator[Blockers]:
-    """Looks, from a session of its own, whom the session of this process waits for. lock_timeout: seconds."""
+    """Checks from another session which sessions block the one with this pid. lock_timeout: seconds."""
     blockers, ended = Blockers(), threading.Event()
     interval = min(1.0, lock_timeout / LOOKS)
 
@@ -73,7 +73,7 @@ def watching(dsn: str, pid: int, lock_timeout: float) -> Iterator[Blockers]:
 
 
 def _describe(session: Mapping[str, Any]) -> str:
-    """One session; of another user's, PostgreSQL may say no more than whose it is."""
+    """Describes a session; PostgreSQL hides the details of other users' sessions."""
     if not session["pid"]:
         return "a prepared transaction (see pg_prepared_xacts)"
     application = "".join(each if each.isprintable() else "?" for each in session["application"] or "")
@@ -83,5 +83,5 @@ def _describe(session: Mapping[str, Any]) -> str:
         session["state"] or "",
         "" if session["seconds"] is None else f"for {session['seconds']} s",
     ]
-    said = ", ".join(part for part in parts if part)
-    return f"session {session['pid']}" + (f" ({said})" if said else "")
+    details = ", ".join(part for part in parts if part)
+    return f"session {session['pid']}" + (f" ({details})" if details else "")

@@ -1,7 +1,7 @@
-"""The comments of tables and columns: sql/comments.sql is the only copy, and each migration restores them.
+"""The comments of tables and columns. sql/comments.sql is their only copy, and each migration restores them.
 
-Of tables that were there before contentq only the columns that it has added get theirs, and of a task table those
-that have none.
+In adopted tables, only columns that contentq added get a comment; in an adopted task table, also columns without
+one.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ $do$;
 
 
 def comments() -> list[tuple[str, str, str]]:
-    """Table, column (nothing: the table itself) and comment of each, the tables of spec.md in schema public."""
+    """Table, column (empty for the table itself) and comment, for tables in schema public."""
     text = (SQL / "comments.sql").read_text(encoding="utf-8")
     return [
         (found[1], found[2] or "", "".join(_PART.findall(found[3])).replace("''", "'"))
@@ -91,21 +91,21 @@ def _literal(text: str) -> str:
 
 
 def write_comments_sql(schema: str) -> str:
-    """SQL that gives every table and column its comment, where it has another one."""
+    """SQL that sets the comments of tables and columns that differ."""
     return _EACH.format(query=_different(schema))
 
 
 def remove_comments_sql(schema: str) -> str:
-    """SQL that takes away what was given to columns of a host, as long as contentq.tables tells which they are."""
+    """SQL that removes contentq's comments from columns of a host, as long as contentq.tables lists them."""
     query = _EACH.format(query=_GIVEN_TO_A_HOST.format(places=_places(schema)))
-    # Nothing is there yet when a database is migrated for the first time.
+    # contentq.tables does not exist at the first migration.
     return query.replace(
         "BEGIN\n", "BEGIN\n    IF to_regclass('contentq.tables') IS NULL THEN\n        RETURN;\n    END IF;\n"
     )
 
 
 def restore_comments(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
-    """Restores the comments that are missing or were changed; says which, one line each."""
+    """Restores missing and changed comments; returns one line for each."""
     different = [str(row[0]) for row in connection.execute(_different(schema).encode())]
     if different:
         connection.execute(write_comments_sql(schema).encode())

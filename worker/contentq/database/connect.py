@@ -1,8 +1,7 @@
-"""Opening connections the one way that contentq does: quick to notice a dead peer, and safe behind PgBouncer.
+"""Opens connections that detect a dead peer quickly and are safe behind PgBouncer.
 
-They are secured, as secured.py has it, but for *plain* ones, on which a host's or a handler's own SQL runs: there
-the session is as the server makes it, and statements of contentq's are calls of one qualified function, without
-operators.
+Connections are secured (see secured.py), except *plain* ones for the SQL of a host or handler. A plain session has
+the server's settings; on it, contentq only calls single qualified functions, without operators.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ CONNECT_TIMEOUT = 3
 """Seconds to wait for one host to answer a connection attempt."""
 
 ANSWER_TIMEOUT = 10
-"""Seconds to wait for the first answer, on a connection of asyncio; a pooler may have no session free before."""
+"""Seconds to wait for the first answer of an asyncio connection; a pooler may have no free session until then."""
 
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT,
-    # A peer that is gone without a word is noticed after 5 + 3 * 2 seconds; libpq's default is two hours.
+    # A peer that vanished is detected after 5 + 3 * 2 seconds; libpq's default is two hours.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -44,18 +43,18 @@ class _Options(TypedDict):
 
 _OPTIONS: _Options = {
     "autocommit": True,
-    # Statements prepared by name break behind a pooler in transaction mode.
+    # Prepared statements break behind a pooler in transaction mode.
     "prepare_threshold": None,
 }
 
 PREPARE_AFTER = 1
-"""Executions of a statement after which it is prepared by name, on a connection of which that is asked."""
+"""Executions of a statement after which it is prepared, on connections with prepare=True."""
 
 
 def connection_parameters(dsn: str, application_name: str, over_tls: bool = False) -> dict[str, Any]:
-    """The DSN's parameters with contentq's defaults for whatever it leaves open.
+    """Returns the DSN's parameters, with contentq's defaults for missing ones.
 
-    Over TCP, no password is sent in clear text without TLS (transport.py). over_tls: connect with TLS, or not.
+    Without TLS, no password is sent in clear text over TCP (see transport.py). over_tls: require TLS.
     """
     given = {"application_name": application_name, **_DEFAULTS, **parameters(dsn)}
     return transport.over_tls(given) if over_tls else transport.guarded(given)
@@ -64,7 +63,7 @@ def connection_parameters(dsn: str, application_name: str, over_tls: bool = Fals
 def connect(
     dsn: str, application_name: str = "contentq", *, plain: bool = False, over_tls: bool = False
 ) -> psycopg.Connection[TupleRow]:
-    """A connection in autocommit mode. plain: for SQL that is not contentq's. Raises DatabaseUnreachable."""
+    """Opens a connection in autocommit mode. plain: for SQL of others. Raises DatabaseUnreachable."""
     given = connection_parameters(dsn, application_name, over_tls)
     try:
         if plain:
@@ -90,9 +89,9 @@ async def connect_async(
     plain: bool = False,
     over_tls: bool = False,
 ) -> psycopg.AsyncConnection[TupleRow]:
-    """An asyncio connection in autocommit mode. prepare: whether its statements may be prepared by name.
+    """Opens an asyncio connection in autocommit mode. prepare: whether its statements may be prepared.
 
-    plain: for SQL that is not contentq's. Raises DatabaseUnreachable.
+    plain: for SQL of others. Raises DatabaseUnreachable.
     """
     given = connection_parameters(dsn, application_name, over_tls)
     options: _Options = {**_OPTIONS, "prepare_threshold": PREPARE_AFTER if prepare else None}
@@ -100,7 +99,7 @@ async def connect_async(
         if plain:
             return await psycopg.AsyncConnection.connect(**given, **options)
         connection = await SecuredAsyncConnection.connect(**given, **options)
-        # Who has let us in may be gone before it answers.
+        # The peer may vanish after it accepted the connection.
         cutting = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, cut, connection)
         try:
             await connection.secure()
@@ -122,7 +121,7 @@ def leads_to_the_server(connection: object) -> bool:
 
 
 def cut(connection: psycopg.Connection[TupleRow] | psycopg.AsyncConnection[TupleRow]) -> None:
-    """Ends a connection under whoever waits for it: at once, and whether or not the peer answers."""
+    """Shuts down the socket of a connection, so that waiting calls end even if the peer does not answer."""
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
         copy.shutdown(socket.SHUT_RDWR)
 

@@ -1,9 +1,9 @@
-"""Functions, views and triggers: the files in sql/ are the only copy, and a migration installs them.
+"""Installs functions, views and triggers; the files in sql/ are their only copy.
 
-They are *repeatable*: no revision holds a copy of one. Table `contentq.definitions` remembers two digests of each:
-of the text that it was created from, and of what the catalogue then said of it. So one that this version of
-contentq defines differently can be told from one that someone has changed, and both from one that is in order.
-Whatever else is in schema contentq is someone else's, and is left alone.
+They are *repeatable*: no revision contains a copy. The table `contentq.definitions` stores two digests of each: of
+its source text, and of the catalogue's text after it was created. Together they tell whether a definition is of
+this version, and whether someone has changed it. Other objects in schema contentq belong to others and are not
+changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contentq.database.locations import SQL
 
 Connection = psycopg.Connection[TupleRow]
 Name = tuple[str, str]
-"""Kind (function, view or trigger) and name; a trigger's has its table before it."""
+"""Kind (function, view or trigger) and name; a trigger's name is prefixed with its table."""
 
 DEFAULT_SCHEMA = "public"
 
@@ -50,8 +50,8 @@ CATALOGUE = """
     WHERE p.pronamespace = to_regnamespace('contentq')
       AND NOT t.tgisinternal
       AND t.tgparentid = 0"""
-"""What there is: kind, name, how DROP names it, oid, version of its row, and a digest of definition and comment.
-Several functions can have one name."""
+"""The existing objects: kind, name, the name for DROP, oid, version of the catalogue row, and a digest of
+definition and comment. Several functions can have the same name."""
 
 _EXPOSED = f"""
     SELECT c.name, c.identity
@@ -64,7 +64,7 @@ _EXPOSED = f"""
           FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
           WHERE a.grantee = 0
       )"""
-"""Functions of contentq's own that PUBLIC may execute, as it may when they have just been created."""
+"""Functions of contentq that PUBLIC may execute, which is PostgreSQL's default for new functions."""
 
 _KNOWN = "SELECT kind, name, source, installed FROM contentq.definitions"
 _HAS_TABLE = "SELECT to_regclass('contentq.definitions') IS NOT NULL"
@@ -109,7 +109,7 @@ _GRANTS = """
     ) AS o
     LEFT JOIN LATERAL aclexplode(o.acl) AS a ON a.grantee <> o.owner
     WHERE o.acl IS NOT NULL"""
-"""Rights on functions, views and columns of views, where any were granted or revoked; no grantee: none is left."""
+"""Rights on functions, views and columns of views, if any were granted or revoked. No grantee: none is left."""
 
 _COLUMNS = """
     SELECT c.oid::regclass::text, a.attname::text
@@ -126,7 +126,7 @@ BEGIN
 END;
 $$;
 """
-"""The same as Installer._revoke_from_public(), for someone else to run."""
+"""The SQL of Installer._revoke_from_public(), for others to run."""
 
 _CANNOT_BE_REPLACED = (
     psycopg.errors.InvalidFunctionDefinition,
@@ -136,12 +136,12 @@ _CANNOT_BE_REPLACED = (
 )
 
 _ORDER = ("trigger", "view", "function")
-"""The order in which they are dropped; they are created in the reverse order."""
+"""The order in which objects are dropped; they are created in reverse."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One function, view or trigger: the text of its file, with the comment that belongs to it."""
+    """A function, view or trigger: the text of its file, with its comment."""
 
     kind: str
     name: str
@@ -149,24 +149,24 @@ class Definition:
 
     @property
     def key(self) -> Name:
-        """What it is known by."""
+        """Its kind and name."""
         return self.kind, self.name
 
     @property
     def source(self) -> str:
-        """Digest of its text."""
+        """The digest of its text."""
         return md5(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 def in_schema(text: str, schema: str) -> str:
-    """SQL that is written for tables in schema public, for tables in another schema."""
+    """Rewrites SQL for tables in schema public to another schema."""
     if schema == DEFAULT_SCHEMA:
         return text
     return _PUBLIC.sub(f'"{schema}".', text)
 
 
 def definitions(schema: str = DEFAULT_SCHEMA) -> list[Definition]:
-    """All of them, in the order in which they are created."""
+    """All definitions, in the order in which they are created."""
     found = [
         Definition(kind, file.stem, in_schema(file.read_text(encoding="utf-8"), schema))
         for kind in ("function", "view")
@@ -183,12 +183,12 @@ def definitions(schema: str = DEFAULT_SCHEMA) -> list[Definition]:
 
 
 def _without_trailing_comment(text: str) -> str:
-    """A statement's text without the comment lines that introduce the next one."""
+    """The text of a statement without the comment that introduces the next one."""
     return text[: text.rindex(";") + 1] + "\n"
 
 
 def create_all_sql(schema: str) -> str:
-    """SQL that creates all of them in a database that has none, and remembers them; for someone else to run."""
+    """SQL that creates and records all definitions in a database without any, for others to run."""
     wanted = definitions(schema)
     columns = zip(*[(each.kind, each.name, each.source) for each in wanted], strict=True)
     arrays = ["ARRAY['" + "', '".join(column) + "']" for column in columns]
@@ -201,10 +201,10 @@ def create_all_sql(schema: str) -> str:
 
 
 def drop_all_sql() -> str:
-    """SQL that drops all that were created, whatever their version; for someone else to run."""
+    """SQL that drops all definitions, whatever their version, for others to run."""
     drops = "\n".join(
         "    FOR dropped IN\n"
-        # All views at once, since one may read another; a statement drops one trigger.
+        # All views in one statement, because views may depend on each other; triggers one by one.
         f"        EXECUTE $query$SELECT string_agg(d.identity, ', ') FROM ({_DROPPED} AND c.kind = '{kind}') AS d "
         f"{'GROUP BY d.identity' if kind == 'trigger' else 'HAVING count(*) > 0'}$query$\n"
         "    LOOP\n"
@@ -221,7 +221,7 @@ def drop_all_sql() -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """One function, view or trigger as it is in the database."""
+    """A function, view or trigger in the database."""
 
     identity: str
     oid: int
@@ -230,17 +230,17 @@ class Found:
 
 
 class Installer:
-    """Installs the functions, views and triggers in one database, in a transaction of the caller's."""
+    """Installs functions, views and triggers in one database, within the caller's transaction."""
 
     def __init__(self, connection: Connection, schema: str) -> None:
         self._connection = connection
         self._wanted = {each.key: each for each in definitions(schema)}
         self._grants: list[TupleRow] = []
         self.has_dropped = False
-        """Whether drop_all() has dropped them, so that create_all() is to create them."""
+        """Whether drop_all() has dropped them, and create_all() must create them."""
 
     def drop_all(self) -> None:
-        """Drops all of them, so that tables can be changed; create_all() gives back what was granted on them."""
+        """Drops all definitions, so that tables can be changed; create_all() restores their grants."""
         if self.has_dropped:
             return
         self.has_dropped = True
@@ -251,13 +251,13 @@ class Installer:
             self._execute("DELETE FROM contentq.definitions")
 
     def create_all(self) -> None:
-        """Creates all of them; there is none."""
+        """Creates all definitions; none may exist."""
         self._create(self._wanted, {})
         self._revoke_from_public()
         self._give_back_grants()
 
     def repair(self) -> list[str]:
-        """Restores what is missing or was changed; says what, one line each."""
+        """Restores missing and changed definitions; returns what was done, one line each."""
         known, before = self._known(), self._present()
         wrong = [
             key
@@ -267,16 +267,16 @@ class Installer:
             or known[key][1] not in [found.digest for found in before.get(key, [])]
         ]
         unwanted = [key for key in known if key not in self._wanted]
-        said = [
+        changes = [
             f"revoked from PUBLIC the right to execute function {name}"
             for name in self._revoke_from_public()
             if ("function", name) not in wrong
         ]
         if not wrong and not unwanted:
-            return said
+            return changes
         self._grants = self._connection.execute(_GRANTS).fetchall()
         own = {key: self._own(key, known, before) for key in before}
-        # What can be is replaced, so that what a host has built on it stays; the rest has to be dropped first.
+        # Replacing keeps objects that depend on a definition; drop only what cannot be replaced.
         triggers = [key for key in wrong if key[0] == "trigger"]
         for dropped, created in ((triggers, wrong), (wrong, wrong), (list(before), list(self._wanted))):
             try:
@@ -291,19 +291,19 @@ class Installer:
                 if created != wrong:
                     raise
         return [
-            *said,
-            *self._told(wrong, known, before, self._present()),
+            *changes,
+            *self._describe_repairs(wrong, known, before, self._present()),
             *(f"dropped {kind} {name}" for kind, name in unwanted if own.get((kind, name))),
         ]
 
-    def _told(
+    def _describe_repairs(
         self,
         wrong: list[Name],
         known: dict[Name, tuple[str, str]],
         before: dict[Name, list[Found]],
         after: dict[Name, list[Found]],
     ) -> list[str]:
-        """What became of those that were not in order; nothing of those that turned out to be the same."""
+        """Describes the changes to these definitions; omits those that turned out to be equal."""
         lines = []
         for key in wrong:
             kind, name = key
@@ -320,7 +320,7 @@ class Installer:
         return lines
 
     def _own(self, key: Name, known: dict[Name, tuple[str, str]], present: dict[Name, list[Found]]) -> list[Found]:
-        """Which of those of a name contentq has created: a host may have added one with other arguments."""
+        """Which objects of a name contentq has created; a host may have added functions with other arguments."""
         if (known and key not in known) or (not known and key not in self._wanted):
             return []
         found = present.get(key, [])
@@ -336,7 +336,7 @@ class Installer:
                 self._execute(f"DROP {kind.upper()} {', '.join(names)}")
 
     def _create(self, names: Iterable[Name], own: dict[Name, list[Found]]) -> None:
-        """Creates or replaces them, and drops those of our own that one with other arguments has replaced."""
+        """Creates or replaces these; then drops versions of ours that had other arguments."""
         names = list(names)
         before = {(found.oid, found.version) for entries in self._present().values() for found in entries}
         self._execute("SET LOCAL check_function_bodies = off")
@@ -349,7 +349,7 @@ class Installer:
         }
         for name in names:
             ours = {found.oid for found in own.get(name, [])}
-            # Where one was replaced in its place, it was ours, and what has other arguments is a host's.
+            # If ours was replaced in place, objects with other arguments belong to a host.
             if made[name].oid not in ours:
                 self._drop({name: [found for found in after[name] if found.oid in ours]})
         self._connection.execute(
@@ -369,9 +369,9 @@ class Installer:
             )
 
     def _revoke_from_public(self) -> list[str]:
-        """Takes from PUBLIC the right to execute our functions, some of which run with their owner's rights.
+        """Revokes EXECUTE on our functions from PUBLIC, because some run with their owner's rights.
 
-        Returns the names of those that had it.
+        Returns the names of the functions that had it.
         """
         if not self._has_table():
             return []
@@ -381,9 +381,9 @@ class Installer:
         return sorted(row[0] for row in found)
 
     def _give_back_grants(self) -> None:
-        """Grants what was granted before, on those that have the same name now and whatever arguments.
+        """Restores earlier grants on objects with the same name, whatever their arguments are now.
 
-        Not to PUBLIC, which may execute no function.
+        Grants to PUBLIC are not restored on functions.
         """
         known, present = self._known(), self._present()
         columns = set(self._connection.execute(_COLUMNS).fetchall())
@@ -406,13 +406,13 @@ class Installer:
             self._execute(f"GRANT {right} ON {target} TO {to}{' WITH GRANT OPTION' if grantable else ''}")
 
     def _known(self) -> dict[Name, tuple[str, str]]:
-        """The digests that were remembered: of the text, and of what the catalogue said."""
+        """The stored digests, of source text and catalogue text."""
         if not self._has_table():
             return {}
         return {(row[0], row[1]): (row[2], row[3]) for row in self._connection.execute(_KNOWN)}
 
     def _present(self) -> dict[Name, list[Found]]:
-        """What there is, by kind and name."""
+        """The existing objects, by kind and name."""
         found: dict[Name, list[Found]] = {}
         for kind, name, identity, oid, version, digest in self._connection.execute(CATALOGUE):
             found.setdefault((kind, name), []).append(Found(identity, oid, version, digest))

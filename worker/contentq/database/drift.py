@@ -1,8 +1,8 @@
-"""How the schema of a database differs from that of this version of contentq.
+"""Compares the schema of a database with the schema of this version of contentq.
 
-Tables are compared with sql/schema.sql, what pg_dump prints of a migrated database; functions, views and triggers
-by what a migration has noted in contentq.definitions. Whether someone has changed these since, contentq.doctor()
-says itself.
+Tables are compared with sql/schema.sql, the pg_dump of a migrated database. Functions, views and triggers are
+compared with the digests that a migration stores in contentq.definitions; contentq.doctor() reports whether
+someone has changed them since.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Connection = psycopg.Connection[TupleRow]
 SNAPSHOT = SQL / "schema.sql"
 
 MOST_NAMED = 10
-"""Of definitions that are of another version."""
+"""Maximum number of definitions named in a finding."""
 
 _TABLE = re.compile(r"^CREATE TABLE (\S+) \(\n(.*?)\n\)", re.DOTALL | re.MULTILINE)
 _COLUMN = re.compile(r'(\w+|"[^"]+") (.+?)(?= (?:DEFAULT|NOT NULL|COLLATE|GENERATED)\b|$)')
@@ -54,26 +54,26 @@ _INDEXES = """
     WHERE n.nspname IN ('contentq', %s)"""
 
 _WIDER = {"integer": "bigint"}
-"""What a column may have become: how ids are moved is in docs/how-to/widen-ids.md."""
+"""Types to which a column may have been widened, as docs/how-to/operate.md describes for ids."""
 
 
 @dataclass
 class _Table:
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """By name: its type, and its definition."""
+    """By name: type and definition."""
 
     constraints: dict[str, str] = field(default_factory=dict)
     indexes: dict[str, str] = field(default_factory=dict)
-    """By name: the statement that creates it."""
+    """By name: the CREATE statement."""
 
 
 def compare_schema(connection: Connection) -> list[Finding]:
-    """What is of another version, missing or of another type; nothing when the database is not migrated."""
+    """Returns missing or different objects; empty if the database is not migrated."""
     schema, revision = tables_schema(connection), current_revision(connection)
     if schema is None or revision is None:
         return []
     if revision != head_revision():
-        # What is missing then comes with the other revision.
+        # Objects that are missing come with the migration.
         return [_of_another_revision(revision)]
     return [*_of_another_version(connection, schema), *_tables(connection, schema)]
 
@@ -84,9 +84,11 @@ def _of_another_revision(revision: str) -> Finding:
         "error",
         "schema_revision",
         "schema",
-        f"the database has revision {revision}, this program needs {head_revision()}",
-        "Programs and workers of this version do not start on it.",
-        "install the version of contentq that has migrated it, or a later one" if is_newer else "contentq migrate",
+        f"the database has revision {revision}, but this program needs {head_revision()}",
+        "Programs and workers of this version refuse to start.",
+        "install the version of contentq that migrated the database, or a later one"
+        if is_newer
+        else "contentq migrate",
     )
 
 
@@ -101,8 +103,8 @@ def _of_another_version(connection: Connection, schema: str) -> Iterator[Finding
             "warning",
             "other_version",
             "functions, views and triggers",
-            f"of another version of contentq than this program: {named}{', ...' * (len(others) > MOST_NAMED)}",
-            "Workers and programs of this version may not find what they call, or be answered otherwise.",
+            f"they are of another version of contentq: {named}{', ...' * (len(others) > MOST_NAMED)}",
+            "Workers and programs of this version may call functions that are missing or behave differently.",
             "contentq migrate, with the newest version of contentq that uses this database",
         )
 
@@ -127,14 +129,14 @@ def _tables(connection: Connection, schema: str) -> Iterator[Finding]:
                 mend = f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"
                 yield _missing("constraint_missing", f"{table}.{name}", "the constraint is missing", mend)
         for name, statement in wanted.indexes.items():
-            # Those of the three tables contentq.doctor() looks for.
+            # contentq.doctor() checks the indexes of the three tables.
             if table.startswith("contentq.") and (table, name) not in indexes:
                 mend = statement.replace("INDEX", "INDEX CONCURRENTLY", 1).removesuffix(";")
                 yield _missing("index_missing", name, f"{table} has no such index", mend)
 
 
 def _columns(table: str, wanted: _Table, found: dict[str, str], *, is_ours: bool) -> Iterator[Finding]:
-    """Of a table that was there before contentq only what is missing: it may have types of its own."""
+    """Compares the columns of a table; in an adopted table, types may differ, and only missing columns count."""
     for name, (kind, definition) in wanted.columns.items():
         if name not in found:
             mend = f"ALTER TABLE {table} ADD COLUMN {name} {definition}"
@@ -144,7 +146,7 @@ def _columns(table: str, wanted: _Table, found: dict[str, str], *, is_ours: bool
                 "warning",
                 "column_changed",
                 f"{table}.{name}",
-                f"it is {found[name]}, and was created as {kind}",
+                f"its type is {found[name]}, but it was created as {kind}",
                 "Functions and programs of contentq rely on its type.",
                 f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind}",
             )
@@ -155,7 +157,7 @@ def _missing(finding: str, subject: str, detail: str, mend: str, severity: str =
 
 
 def _read_snapshot(schema: str) -> Iterable[tuple[str, _Table]]:
-    """The tables of sql/schema.sql, by their names with the schema."""
+    """Returns the tables of sql/schema.sql by qualified name."""
     text = in_schema(SNAPSHOT.read_text(encoding="utf-8"), schema)
     if schema != DEFAULT_SCHEMA:
         text = text.replace(f'"{schema}".', f"{schema}.")

@@ -1,4 +1,4 @@
-"""Which database to use, and how to name it without showing its password."""
+"""Finds the DSN of the database, and formats it without its password."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _SECRETS = (
 
 
 def resolve(dsn: str | None = None) -> str:
-    """The DSN to use: the one given, else DATABASE_URL, else the embedded server if it is running.
+    """Returns the DSN: the one given, else DATABASE_URL, else that of the running embedded server.
 
-    Raises EmbeddedServerError when it comes to the embedded server and that is not running, and
-    UnreadableDsn when the DSN cannot be read.
+    Raises EmbeddedServerError if no DSN is given and the embedded server is not running, and UnreadableDsn if the
+    DSN cannot be parsed.
     """
     chosen = dsn or os.environ.get("DATABASE_URL") or embedded.running_dsn()
     return normalise(chosen)
 
 
 def normalise(dsn: str) -> str:
-    """The DSN in a form that libpq reads, also when it is written for SQLAlchemy (postgresql+psycopg://)."""
+    """Returns the DSN in a form that libpq parses; also accepts SQLAlchemy's form (postgresql+psycopg://)."""
     dsn = dsn.strip()
     scheme, separator, rest = dsn.partition("://")
     if separator and scheme.partition("+")[0] in ("postgresql", "postgres"):
@@ -43,22 +43,22 @@ def normalise(dsn: str) -> str:
 
 
 def parameters(dsn: str) -> dict[str, Any]:
-    """The connection parameters that a DSN (URL or key=value) names."""
+    """Parses a DSN (URL or key=value) into connection parameters."""
     try:
         found = conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         found = None
     if found is None or _is_misread(dsn, found):
-        # Not as the cause of another: libpq quotes the string in its message, and that may hold a password.
+        # Not chained: libpq quotes the DSN in its message, and the DSN may contain a password.
         raise UnreadableDsn(
-            "the database DSN cannot be read; write it as postgresql://user:password@host:5432/database "
-            "(special characters in the password percent-encoded)"
+            "the database DSN cannot be parsed; write it as postgresql://user:password@host:5432/database, with "
+            "special characters in the password percent-encoded"
         )
     return found
 
 
 def _is_misread(dsn: str, found: dict[str, Any]) -> bool:
-    """Whether a piece of the password is taken for something else, for a / or @ in it that is not encoded."""
+    """Whether an unencoded / or @ splits the password, so that a part of it counts as something else."""
     scheme, _, rest = dsn.partition("://")
     if scheme not in ("postgresql", "postgres"):
         return False
@@ -67,7 +67,7 @@ def _is_misread(dsn: str, found: dict[str, Any]) -> bool:
 
 
 def has_password(dsn: str) -> bool:
-    """Whether there is a password in it; of one that cannot be read, nobody knows."""
+    """Whether the DSN contains a password; False for a DSN that cannot be parsed."""
     try:
         found = parameters(normalise(dsn))
     except UnreadableDsn:
@@ -76,6 +76,6 @@ def has_password(dsn: str) -> bool:
 
 
 def without_secrets(dsn: str) -> str:
-    """The DSN as key=value pairs, with nothing secret in it; for messages and logs."""
+    """The DSN as key=value pairs without secrets, for messages and logs."""
     shown = {key: value for key, value in parameters(dsn).items() if key not in _SECRETS}
     return conninfo.make_conninfo("", **shown)

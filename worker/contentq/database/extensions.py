@@ -1,4 +1,4 @@
-"""Extensions of PostgreSQL that a worker's handlers need."""
+"""Checks for PostgreSQL extensions that handlers need."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MISSING = (
 
 
 def require_extensions(database: Database, names: Sequence[str], application: str) -> None:
-    """Raises ContentQueueError when one of these is not installed in the database."""
+    """Raises ContentQueueError if one of these extensions is not installed in the database."""
     if not names:
         return
     with database.connect(application) as connection:
         missing = [row[0] for row in connection.execute(_MISSING, [list(names)]).fetchall()]
     if missing:
         raise ContentQueueError(
-            f"the handler needs the extension {missing[0]} in the database (for the check max_likeness); "
-            f"whoever may create extensions runs: CREATE EXTENSION {missing[0]}"
+            f"the handler needs the extension {missing[0]} in the database (for the check max_likeness); have a "
+            f"user with the right to create extensions run: CREATE EXTENSION {missing[0]}"
         )

@@ -1,6 +1,6 @@
-"""The rights of contentq's roles: where sql/roles.sql was applied once, each migration restores them.
+"""The rights of contentq's roles. Once sql/roles.sql was applied, each migration restores them.
 
-What the file does, it says itself, in notices.
+The file reports its changes in notices.
 """
 
 from __future__ import annotations
@@ -79,15 +79,15 @@ $$;
 
 
 def grants_sql() -> str:
-    """What sql/roles.sql does, as statements for a transaction that has begun; without what is psql's own."""
+    """The statements of sql/roles.sql for an open transaction, without psql commands."""
     text = (SQL / "roles.sql").read_text(encoding="utf-8")
     return re.sub(r"^(\\.*|BEGIN;|COMMIT;)$", "", text, flags=re.MULTILINE)
 
 
 def apply_roles(dsn: str) -> tuple[list[str], list[str]]:
-    """Creates the roles, and gives them their rights; returns what was done and what is left to do, a line each.
+    """Creates the roles and grants their rights; returns what was done and what is left to do, one line each.
 
-    Raises ContentQueueError with nothing changed.
+    Raises ContentQueueError; then nothing was changed.
     """
     done: list[str] = []
     left: list[str] = []
@@ -103,7 +103,7 @@ def apply_roles(dsn: str) -> tuple[list[str], list[str]]:
                 connection.execute(grants_sql().encode())
         except psycopg.errors.LockNotAvailable:
             raise ContentQueueError(
-                "a migration is under way; nothing was changed, try again when it has ended"
+                "a migration is running, and nothing was changed; try again when it has ended"
             ) from None
         except psycopg.errors.RaiseException as error:
             raise ContentQueueError(f"the roles were not applied: {error.diag.message_primary}") from None
@@ -116,7 +116,7 @@ def apply_roles(dsn: str) -> tuple[list[str], list[str]]:
 
 
 def apply_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
-    """Gives the roles their rights, where they have been given any; says so if that has changed something."""
+    """Restores the grants if the roles were applied before; returns what was done."""
     values = {"roles": list(ROLES), "schema": schema}
     row = connection.execute(_APPLIED, values).fetchone()
     if row is None or not row[0]:
@@ -132,16 +132,16 @@ def apply_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[
 
 
 def remove_grants_sql(schema: str) -> str:
-    """SQL that takes away what the roles may do with tables, and in a schema, that stay."""
+    """SQL that revokes the roles' rights on tables, and in a schema, that stay."""
     return _REMOVE.format(schema=schema, roles=", ".join(f"'{role}'" for role in ROLES))
 
 
 def remove_grants(connection: psycopg.Connection[TupleRow], schema: str) -> list[str]:
-    """Takes away what the roles may do in the schema of the tables, which stays; says that the roles stay, too."""
+    """Revokes the roles' rights in the schema of the tables, which stays; returns a note that the roles stay."""
     values = {"roles": list(ROLES), "schema": schema}
     connection.execute(remove_grants_sql(schema).encode())
     found = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY (%(roles)s)", values).fetchall()
     if not found:
         return []
     names = ", ".join(sorted(str(row[0]) for row in found))
-    return [f"the roles {names} stay, since they belong to the whole server: DROP ROLE {names}"]
+    return [f"the roles {names} stay, because other databases may use them; to drop them: DROP ROLE {names}"]

@@ -1,4 +1,4 @@
-"""The schema that the three tables are in, and what a migration says of tables that were there before it."""
+"""The schema of the three tables, and a migration's messages about adopted tables."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ SCHEMA_COMMENT = "The tables of contentq."
 
 
 def create_schema_sql(schema: str) -> str:
-    """Creates the schema, marked as contentq's."""
+    """Returns SQL that creates the schema with a comment that marks it as contentq's."""
     return f"CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS '{SCHEMA_COMMENT}';"
 
 
 def choose_schema(wanted: str | None, known: str | None) -> str:
-    """The schema for the tables: where they are, else where they are wanted. Raises ContentQueueError."""
+    """Returns the schema of the tables: the existing one, else the wanted one. Raises ContentQueueError."""
     if wanted is not None and not _SCHEMA_NAME.fullmatch(wanted):
         raise ContentQueueError(
-            f"{wanted!r} cannot be the schema of the tables: use lower-case letters, digits and underscores, at "
-            "most 63 of them, and no name that PostgreSQL or contentq uses itself"
+            f"{wanted!r} cannot be the schema of the tables: use up to 63 lower-case letters, digits and "
+            "underscores, and no name that PostgreSQL or contentq uses itself"
         )
     if known is not None and wanted not in (None, known):
         raise ContentQueueError(
-            f"the tables are in schema {known!r}, not in {wanted!r}: leave --schema out (a database has one queue)"
+            f"the tables are in schema {known!r}, not in {wanted!r}: omit --schema (a database has one queue)"
         )
     return known or wanted or DEFAULT_SCHEMA
 
 
 def describe_taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """The tables that were there and were taken over, a line each."""
+    """Returns a line for each adopted table."""
     rows = connection.execute(
         "SELECT table_name, cardinality(added) FROM contentq.tables WHERE NOT is_created ORDER BY table_name"
     ).fetchall()
     return [
-        f"took over table {name}, which was there" + (f" (additions: {number})" if number else "")
+        f"adopted the existing table {name}" + (f" (additions: {number})" if number else "")
         for name, number in rows
     ]
 
@@ -53,17 +53,17 @@ _TASKS_TAKEN_OVER = """
 
 
 def describe_tasks_taken_over(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """What becomes of the tasks of a table that has just been taken over and that have not ended."""
+    """Returns notes about unended tasks of a table that was just adopted."""
     row = connection.execute(_TASKS_TAKEN_OVER).fetchone()
     pending, processing = row or (0, 0)
     notes = []
     if pending:
-        notes.append(f"tasks that are pending: {pending}; workers begin them as soon as they are started")
+        notes.append(f"pending tasks adopted: {pending}; workers claim them as soon as they start")
     if processing:
         notes.append(
-            f"tasks that are processing: {processing}; no worker of contentq holds them, and they stay so until "
-            "your own program ends them. When none does, cancel and requeue them: "
-            "see docs/how-to/adopt-an-application.md"
+            f"processing tasks adopted: {processing}; no worker of contentq runs them, and they stay "
+            "processing until your own program ends them. If it does not, cancel and requeue them: see "
+            "docs/how-to/adopt-an-application.md"
         )
     return notes
 
@@ -79,8 +79,8 @@ _FOUND = """
 
 
 def collect_notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """What works otherwise than one may expect, though nothing is wrong with it."""
+    """Returns notes on unexpected behaviour that is not an error."""
     return [
-        f"{subject}: {detail}. {why} What mends it: {mend}"
+        f"{subject}: {detail}. {why} To fix it: {mend}"
         for subject, detail, why, mend in connection.execute(_FOUND)
     ]

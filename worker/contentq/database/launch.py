@@ -1,7 +1,7 @@
-"""Making a PostgreSQL data folder and starting a server on it, as root or not, wherever the folder is.
+"""Creates a PostgreSQL data folder and starts a server on it, also as root, and in any folder.
 
-Only the wheel's programs are used, not its own way of starting them: that has one lock in /tmp for all users
-of a machine, and cannot start in a folder whose path has a space in it or in a locale that is not installed.
+Only the programs of the wheel are used, not its Python code: that has one lock in /tmp for all users of a machine,
+and fails in paths with a space and in locales that are not installed.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from contentq.errors import EmbeddedServerError
 log = logging.getLogger("contentq.database")
 
 START_TIMEOUT = 30
-"""Seconds to wait for a started server to answer."""
+"""Seconds to wait until a started server answers."""
 
 SERVER_USER = "pgserver"
-"""Whom root runs the server as, since PostgreSQL refuses to run as root; made when it is missing."""
+"""The user that runs the server for root, because PostgreSQL refuses to run as root; created if missing."""
 
 _PLAIN_PATH = re.compile(r"[\w./+@-]{1,86}", re.ASCII)
-"""What all clients take as the folder of a socket, which may have 103 characters on some systems: in libpq a
-comma separates hosts, in URLs a space must be encoded."""
+"""Paths that all clients accept as a socket folder: up to 103 characters with the socket's name on some systems,
+no comma, which separates hosts in libpq, and no space, which must be encoded in URLs."""
 
 _BUILTIN_LOCALE_SINCE = 17
 
 
 def create(data: Path, folder: int, programs: Path, version: int) -> None:
-    """Makes the data folder: all of it or nothing, also when it is interrupted. Raises EmbeddedServerError.
+    """Creates the data folder completely or not at all, even if interrupted. Raises EmbeddedServerError.
 
-    folder: a descriptor of the state folder, in which it is made, whatever its path leads to by now.
+    folder: a descriptor of the state folder, so that the data is created there even if its path changes.
     """
     _check_name()
     user = _server_user()
@@ -48,12 +48,12 @@ def create(data: Path, folder: int, programs: Path, version: int) -> None:
     os.mkdir(unfinished.name, 0o700, dir_fd=folder)
     if user:
         os.chown(unfinished.name, user["user"], user["group"], dir_fd=folder, follow_symlinks=False)
-    # Independent of the locale of whoever starts it first, which need not be installed here.
+    # Independent of the locale of the user who starts it first, which need not be installed here.
     locale = ["--locale=C"]
     if version >= _BUILTIN_LOCALE_SINCE:
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    # Who reaches the socket is let in, and the folder that it is in lets nobody else pass. Should someone make the
-    # server listen on a port, every user of the machine would reach that.
+    # Anyone who reaches the socket is let in, and only the owner can enter its folder. If someone makes the server
+    # listen on a port, every user of the machine could reach that.
     access = ["--auth-local=trust", "--auth-host=reject"]
     _run(
         [programs / "initdb", "-D", unfinished, "-U", "postgres", *access, "-E", "UTF8", *locale], unfinished, user
@@ -74,9 +74,9 @@ def start(data: Path, programs: Path) -> None:
 
 
 def _run(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
-    """Runs one of PostgreSQL's programs in a folder; PG* variables are not for this server."""
+    """Runs a PostgreSQL program in a folder, without the PG* variables, which are for other servers."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-    # A file and not a pipe: a server that is started would keep the pipe open.
+    # A file instead of a pipe, because a started server would keep the pipe open.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             [str(part) for part in command],
@@ -99,7 +99,7 @@ def _run(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
 
 
 def _check_name() -> None:
-    """Raises EmbeddedServerError where the system has no name for this user: initdb asks for it, even with -U."""
+    """Raises EmbeddedServerError if this user has no name, which initdb requires even with -U."""
     import pwd
 
     uid = os.geteuid()
@@ -107,14 +107,14 @@ def _check_name() -> None:
         pwd.getpwuid(uid)
     except KeyError:
         raise EmbeddedServerError(
-            f"PostgreSQL's initdb needs a user with a name, and user id {uid} has none here; run contentq as a "
-            f"user that the system knows, or add a line for {uid} to /etc/passwd (in a Dockerfile: RUN echo "
-            f"'contentq:x:{uid}:0::/tmp:/bin/sh' >>/etc/passwd), or name a database with --dsn or DATABASE_URL"
+            f"PostgreSQL's initdb needs a user with a name, but user id {uid} has none; run contentq as a user "
+            f"that the system knows, add a line for {uid} to /etc/passwd (in a Dockerfile: RUN echo "
+            f"'contentq:x:{uid}:0::/tmp:/bin/sh' >>/etc/passwd), or use a database with --dsn or DATABASE_URL"
         ) from None
 
 
 def _server_user() -> dict[str, Any]:
-    """Whom to run the server as, as arguments of subprocess.run; nothing unless this is root."""
+    """The user to run the server as, as arguments of subprocess.run; empty unless this is root."""
     if os.geteuid() != 0:
         return {}
     import pwd
@@ -125,7 +125,7 @@ def _server_user() -> dict[str, Any]:
         made = subprocess.run(["useradd", "--system", SERVER_USER], capture_output=True, text=True, check=False)
         if made.returncode != 0:
             raise EmbeddedServerError(
-                f"PostgreSQL does not run as root, and the user {SERVER_USER} could not be made for it: "
+                f"PostgreSQL refuses to run as root, and creating the user {SERVER_USER} for it failed: "
                 f"{made.stderr.strip()}"
             ) from None
         found = pwd.getpwnam(SERVER_USER)
@@ -133,9 +133,9 @@ def _server_user() -> dict[str, Any]:
 
 
 def _let_pass(folder: Path, what: str, user: dict[str, Any]) -> None:
-    """Lets the server's user, who is not root, pass through to a folder, and says what that changes.
+    """Gives the server's user access to a folder, and logs the change.
 
-    what: is in the folder. Raises EmbeddedServerError where the folder on the way is somebody else's.
+    what: the content of the folder. Raises EmbeddedServerError if a folder in the path belongs to another user.
     """
     for path in reversed((folder, *folder.parents)):
         if not user or _can_pass(path, user):
@@ -144,11 +144,11 @@ def _let_pass(folder: Path, what: str, user: dict[str, Any]) -> None:
         found = path.stat()
         if found.st_uid != os.geteuid():
             raise EmbeddedServerError(
-                f"{path} is closed to others: {why}; have its owner run: chmod o+x {shlex.quote(str(path))} (or "
-                "name another folder with CONTENTQ_HOME)"
+                f"{path} is closed to other users: {why}; have its owner run: chmod o+x {shlex.quote(str(path))}, "
+                "or use another folder with CONTENTQ_HOME"
             )
         path.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
-        log.info("%s lets other users pass through now (chmod o+x): %s", path, why)
+        log.info("other users can now pass through %s (chmod o+x): %s", path, why)
 
 
 def _can_pass(folder: Path, user: dict[str, Any]) -> bool:
@@ -157,22 +157,22 @@ def _can_pass(folder: Path, user: dict[str, Any]) -> bool:
 
 
 def _make_reachable(data: Path, programs: Path, user: dict[str, Any]) -> None:
-    """Lets the server's user, who is not root, reach its data and its programs; other users' rights stay."""
+    """Gives the server's user access to its data and programs; other users' rights stay."""
     _let_pass(data.parent, "its data are", user)
     _let_pass(programs, "its programs are", user)
     if not user:
         return
     if (programs / "postgres").stat().st_mode & stat.S_IXOTH:
         return
-    # Installed with a umask that leaves nothing to others.
+    # The programs were installed with a umask that excludes other users.
     for path in [programs.parent, *programs.parent.rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
-    log.info("other users can read %s now: root runs the server as the user %s", programs.parent, SERVER_USER)
+    log.info("other users can now read %s: root runs the server as the user %s", programs.parent, SERVER_USER)
 
 
 def _socket_folder(data: Path, user: dict[str, Any]) -> Path:
-    """Where the socket goes: the data folder, unless its path is too long or not plain."""
+    """The folder of the socket: the data folder, unless its path is too long or has special characters."""
     if _PLAIN_PATH.fullmatch(str(data)):
         return data
     owner = user["user"] if user else os.geteuid()
@@ -185,10 +185,10 @@ def _socket_folder(data: Path, user: dict[str, Any]) -> Path:
         if user:
             shutil.chown(folder, user["user"], user["group"])
     except FileExistsError:
-        # Whoever owns the folder could listen in our place.
+        # The owner of the folder could listen there.
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
-            raise EmbeddedServerError(f"{folder} belongs to someone else; remove it, or set TMPDIR") from None
+            raise EmbeddedServerError(f"{folder} belongs to another user; remove it, or set TMPDIR") from None
         if stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-            raise EmbeddedServerError(f"{folder} is open to others; remove it") from None
+            raise EmbeddedServerError(f"{folder} is accessible to other users; remove it") from None
     return folder

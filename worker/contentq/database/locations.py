@@ -1,4 +1,4 @@
-"""Where alembic/ and sql/ are: inside the installed package, or beside worker/ in a checkout."""
+"""Locates alembic/ and sql/: inside the installed package, or next to worker/ in a checkout."""
 
 from __future__ import annotations
 

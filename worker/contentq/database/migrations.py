@@ -1,11 +1,10 @@
-"""Bringing the schema of a database to a revision.
+"""Migrates the schema of a database to a revision.
 
-Two kinds of SQL make the schema. *Table steps* are revisions of alembic, in alembic/versions/; each only names the
-SQL files that it runs, in sql/migrations/. Functions, views and triggers are *repeatable* (see definitions.py):
-after the table steps they are those of this version of contentq, whatever they were before. All of it is one
-transaction.
+Two kinds of SQL make up the schema. *Table steps* are alembic revisions in alembic/versions/; each runs its SQL
+files in sql/migrations/. Functions, views and triggers are *repeatable* (see definitions.py): after the table
+steps, those of this version of contentq are installed. The whole migration is one transaction.
 
-Alembic's version table is contentq.alembic_version, so that a host application's own history is left alone.
+Alembic's version table is contentq.alembic_version, so that it does not affect a host application's own history.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ VERSION_TABLE = "alembic_version"
 VERSION_SCHEMA = "contentq"
 
 DEFAULT_LOCK_TIMEOUT = 5.0
-"""Seconds that a statement of a migration may wait for a lock before the migration gives up."""
+"""Seconds that a statement of a migration waits for a lock before the migration gives up."""
 
 _CREATE_MACHINERY = """
 CREATE SCHEMA IF NOT EXISTS contentq;
@@ -66,13 +65,13 @@ CREATE TABLE IF NOT EXISTS contentq.alembic_version (
 """
 _SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp;\n"
 _LOCK = "LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE;\n"
-"""What makes two migrations wait for each other. Who may only read cannot hold it."""
+"""Makes concurrent migrations wait for each other. Users with read access only cannot hold this lock."""
 
 _OWNER = """
     SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_get_userbyid(coalesce(
         (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'contentq'),
         (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())))"""
-"""The process that serves the session, and who may migrate: the owner of what is there, else of the database."""
+"""The backend process id, and the user who may migrate: the owner of schema contentq, else of the database."""
 
 _STRANGER = """
     SELECT o.rolname, pg_catalog.quote_ident(o.rolname)
@@ -84,7 +83,7 @@ _STRANGER = """
       AND me.rolsuper
       AND NOT o.rolsuper
       AND o.oid <> d.datdba"""
-"""The owner of schema contentq, for a superuser whom that owner could have run what is in it."""
+"""The owner of schema contentq, if this user is a superuser who would run that owner's code."""
 
 _FORGET = """
 DO $$
@@ -105,27 +104,27 @@ BEGIN
 END;
 $$;
 """
-"""Of a database that is back at the base, nothing of contentq's is left."""
+"""Removes everything of contentq from a database that was downgraded to base."""
 
 _PLAIN_SQL = {"no_parameters": True}
-"""Execution option: the text goes to the server as it is, % and : included, any number of statements."""
+"""Execution option: sends the text unchanged, including % and :, with any number of statements."""
 
 
 @dataclass
 class Migrated:
-    """What a migration has done."""
+    """The result of a migration."""
 
     before: str | None = None
-    """The revision before; None when the database was not migrated."""
+    """The revision before; None if the database was not migrated."""
 
     after: str | None = None
-    """The revision after; None when nothing of contentq's is left."""
+    """The revision after; None if everything of contentq was removed."""
 
     changes: list[str] = field(default_factory=list)
-    """What was taken over, created, updated or restored, a line each; empty when everything was in order."""
+    """What was adopted, created, updated or restored, one line each; empty if nothing had to be changed."""
 
     notes: list[str] = field(default_factory=list)
-    """What else one should know, a line each."""
+    """Further notes for the user, one line each."""
 
 
 def migrate(
@@ -135,12 +134,12 @@ def migrate(
     *,
     schema: str | None = None,
 ) -> Migrated:
-    """Brings the database to a revision, forwards or backwards, and its functions, views and triggers up to date.
+    """Migrates the database to a revision, up or down, and updates its functions, views and triggers.
 
-    revision: "head", "base" or a number such as 0001. lock_timeout: seconds. schema: where the tables accounts,
-    contents and content_generation_tasks are to be, public if it is not said; afterwards the database knows. Two
-    calls at once wait for each other. At the head it repairs: what is missing or was changed is restored. Raises
-    ContentQueueError with nothing changed, since all of it is one transaction.
+    revision: "head", "base" or a number such as 0001. lock_timeout: seconds. schema: for the tables accounts,
+    contents and content_generation_tasks; default: the existing one, else public. Concurrent calls wait for each
+    other. At the head, missing and changed objects are restored. The migration is one transaction. Raises
+    ContentQueueError; then nothing was changed.
     """
     script = ScriptDirectory.from_config(_config())
     target = _known(script, revision)
@@ -153,14 +152,14 @@ def migrate(
                 script.run_env()
             break
         except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
-            # Another one has just created the schema: this one can wait for it now.
+            # Another migration has just created the schema; the second attempt waits for it.
             if not (attempt == 1 and isinstance(cause_of(error), psycopg.errors.UniqueViolation)):
                 raise explain(error, config.attributes) from error
     return done
 
 
 def migration_sql(revision: str = "head", start: str = "base", schema: str | None = None) -> str:
-    """The SQL that migrates from one revision to another, for someone else to read and run."""
+    """Returns the SQL that migrates from one revision to another, for others to read and run."""
     printed = io.StringIO()
     config = _config(printed)
     config.attributes["schema"] = schema
@@ -179,9 +178,9 @@ def migration_sql(revision: str = "head", start: str = "base", schema: str | Non
 
 
 def run_step(revision_file: str, way: str) -> None:
-    """Runs the table step of a revision, "up" or "down", in the migration under way; for the revisions.
+    """Runs the table step of a revision, "up" or "down", in the current migration; called by the revisions.
 
-    Before the first one, functions, views and triggers are dropped, since they may depend on what it changes.
+    Before the first step, functions, views and triggers are dropped, because they may depend on the tables.
     """
     text = (SQL / "migrations" / f"{Path(revision_file).stem}.{way}.sql").read_text(encoding="utf-8")
     context = _migration_context()
@@ -200,20 +199,20 @@ def run_step(revision_file: str, way: str) -> None:
 
 
 def run_revisions(environment: Any) -> None:
-    """Runs the revisions that alembic asks for, in one transaction, waiting for any other migration."""
+    """Runs the revisions that alembic requests, in one transaction; waits for other migrations."""
     attributes = environment.config.attributes
     dsn = attributes.get("dsn") or dsns.resolve(environment.config.get_main_option("sqlalchemy.url"))
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         creator=lambda: _transactional_connection(dsn),
         poolclass=sqlalchemy.pool.NullPool,
-        # It looks for the type with operators, before the search_path is set behind a pooler.
+        # SQLAlchemy would look up the type with operators before the search_path is set behind a pooler.
         use_native_hstore=False,
     )
     lock_timeout = attributes.setdefault("lock_timeout", DEFAULT_LOCK_TIMEOUT)
     with ExitStack() as opened:
         connection = opened.enter_context(engine.connect())
-        # As the search_path has it, which is not set yet when SQLAlchemy asks for it behind a pooler.
+        # Matches the search_path, which is not yet set behind a pooler when SQLAlchemy asks for it.
         connection.dialect.default_schema_name = "pg_catalog"
         opened.enter_context(connection.begin())
         _execute(connection, f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)};\n{_SEARCH_PATH}")
@@ -261,23 +260,23 @@ def run_revisions(environment: Any) -> None:
 
 
 def _refuse_stranger(connection: psycopg.Connection[TupleRow]) -> None:
-    """Raises ContentQueueError when a superuser is about to use a schema contentq that another may have prepared.
+    """Raises ContentQueueError if a superuser would use a schema contentq that another user has prepared.
 
-    Whoever may create schemas can have made it first, with views and triggers in it that a superuser would run.
+    A user who can create schemas could have created it with views and triggers that a superuser would then run.
     """
     found = connection.execute(_STRANGER).fetchone()
     if found is not None:
         name, quoted = found
         raise ContentQueueError(
-            f"schema contentq belongs to {name}, who is neither a superuser nor the owner of the database; what "
-            "is in it would run with a superuser's rights, and nothing was changed. Run contentq migrate as "
-            f"{name}, or, if you trust {name} with all that you may do: "
+            f"schema contentq belongs to {name}, who is neither a superuser nor the owner of the database; its "
+            "code would run with a superuser's rights. Nothing was changed. Run contentq migrate as "
+            f"{name}, or, if you trust {name} with all your rights: "
             f"ALTER DATABASE {connection.info.dbname} OWNER TO {quoted}"
         )
 
 
 def _metadata(schema: str) -> sqlalchemy.MetaData:
-    """The models' tables, in the schema that they are in, for `alembic check`."""
+    """The tables of the models in their schema, for `alembic check`."""
     from contentq.models import Base
 
     metadata = sqlalchemy.MetaData()
@@ -289,12 +288,12 @@ def _metadata(schema: str) -> sqlalchemy.MetaData:
 def _is_in_the_models(
     _thing: object, _name: str | None, _kind: str, reflected: bool, compare_to: object | None
 ) -> bool:
-    """Leaves alone what else is in the database: it is a host's, or schema contentq's own."""
+    """Ignores other objects of the database, which belong to a host or to schema contentq."""
     return not (reflected and compare_to is None)
 
 
 def _is_asked_to_migrate(environment: Any) -> bool:
-    """Whether alembic was called to go to a revision, and not to show something or to begin a new one."""
+    """Whether alembic was called to migrate, rather than to show something or to create a revision."""
     if "target" in environment.config.attributes:
         return True
     try:
@@ -305,11 +304,11 @@ def _is_asked_to_migrate(environment: Any) -> bool:
 
 
 def _write_step_files(context: MigrationContext, _heads: Any, directives: list[Any]) -> None:
-    """Gives a new revision of `alembic revision` the next number, and writes the SQL files that it will run."""
+    """Gives a new revision of `alembic revision` the next number, and creates its SQL files."""
     environment = context.environment_context
     options = environment.config.cmd_opts if environment is not None and environment.config is not None else None
     if not hasattr(options, "message"):
-        return  # alembic check: there is no revision to be made
+        return  # alembic check creates no revision
     for directive in directives:
         if not directive.upgrade_ops.is_empty():
             raise ContentQueueError(
@@ -318,7 +317,7 @@ def _write_step_files(context: MigrationContext, _heads: Any, directives: list[A
             )
         slug = "_".join(re.findall(r"\w+", directive.message or "")).lower()
         if not slug:
-            raise ContentQueueError("say what the revision changes: alembic revision -m 'what changes'")
+            raise ContentQueueError("the revision has no message: run alembic revision -m 'what changes'")
         directive.rev_id = f"{int(known_revisions()[-1]) + 1:04}"
         for way, what in (("up", directive.message), ("down", "undone")):
             name = f"{directive.rev_id}_{slug}.{way}.sql"
@@ -326,10 +325,10 @@ def _write_step_files(context: MigrationContext, _heads: Any, directives: list[A
 
 
 def _begin(connection: psycopg.Connection[TupleRow], wanted: str | None) -> str:
-    """Takes the lock of migrations; the schema that the tables are in, or are to be in."""
+    """Locks out other migrations; returns the schema of the tables."""
     choose_schema(wanted, tables_schema(connection))
     connection.execute((_CREATE_MACHINERY + _CREATE_VERSION_TABLE + _LOCK).encode())
-    # Decided under the lock: another migration may have made the tables meanwhile.
+    # Decided under the lock, because another migration may have created the tables meanwhile.
     known = tables_schema(connection)
     schema = choose_schema(wanted, known)
     if known is None and schema != DEFAULT_SCHEMA:
@@ -340,7 +339,7 @@ def _begin(connection: psycopg.Connection[TupleRow], wanted: str | None) -> str:
 
 
 def print_revisions(environment: Any) -> None:
-    """Prints the SQL of the revisions that alembic asks for, as one transaction."""
+    """Prints the SQL of the revisions that alembic requests, as one transaction."""
     attributes = environment.config.attributes
     schema = choose_schema(_wanted_schema(environment), None)
     attributes["schema"] = schema
@@ -366,7 +365,7 @@ def print_revisions(environment: Any) -> None:
 
 
 def _wanted_schema(environment: Any) -> str | None:
-    """The schema that the call names: an argument of migrate(), or `alembic -x schema=NAME`."""
+    """The schema given to migrate(), or with `alembic -x schema=NAME`."""
     named: str | None = environment.config.attributes.get("schema")
     given: dict[str, str] = environment.get_x_argument(as_dictionary=True)
     return named or given.get("schema")
@@ -376,8 +375,8 @@ def _require_utf8(connection: psycopg.Connection[TupleRow]) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise ContentQueueError(
-            f"the database has the encoding {encoding}, and contentq needs UTF8, since texts may be in any "
-            "language; nothing was changed. Use one made with: CREATE DATABASE ... ENCODING 'UTF8' "
+            f"the database has the encoding {encoding}, but contentq needs UTF8 to store texts in any language; "
+            "nothing was changed. Use a database created with: CREATE DATABASE ... ENCODING 'UTF8' "
             "TEMPLATE template0"
         )
 
@@ -404,7 +403,7 @@ def _known(script: ScriptDirectory, revision: str) -> str:
         return order[-1]
     if revision != "base" and revision not in order:
         raise ContentQueueError(
-            f"there is no schema revision {revision!r}; there are base, {', '.join(order)} and head"
+            f"there is no schema revision {revision!r}; the revisions are base, {', '.join(order)} and head"
         )
     return revision
 

@@ -1,7 +1,7 @@
-"""Which schema revision a database has, and whether this program fits it.
+"""Compares the schema revision of a database with the one of this program.
 
-Apart from migrations.py so that a command that only looks does without alembic, whose import takes longer than
-most commands.
+Separate from migrations.py, so that commands that only read do not import alembic, which takes longer than most
+commands.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from contentq.errors import SchemaMismatch
 
 
 def known_revisions() -> list[str]:
-    """All revisions, oldest first: the numbers that the names of their files begin with."""
+    """All revisions, oldest first: the numbers at the start of their file names."""
     return sorted(file.name.partition("_")[0] for file in (ALEMBIC / "versions").glob("[0-9]*_*.py"))
 
 
 def head_revision() -> str:
-    """The revision that this program is written for."""
+    """The revision that this program needs."""
     return known_revisions()[-1]
 
 
 def current_revision(connection: psycopg.Connection[TupleRow]) -> str | None:
-    """The revision that a database has; None when it is not migrated."""
+    """The revision of a database; None if it is not migrated."""
     present = connection.execute("SELECT to_regclass('contentq.alembic_version') IS NOT NULL").fetchone()
     if present is None or not present[0]:
         return None
@@ -33,7 +33,7 @@ def current_revision(connection: psycopg.Connection[TupleRow]) -> str | None:
 
 
 def tables_schema(connection: psycopg.Connection[TupleRow]) -> str | None:
-    """The schema of the table content_generation_tasks; None when the database is not migrated."""
+    """The schema of the table content_generation_tasks; None if the database is not migrated."""
     present = connection.execute("SELECT to_regclass('contentq.tables') IS NOT NULL").fetchone()
     if present is None or not present[0]:
         return None
@@ -44,7 +44,7 @@ def tables_schema(connection: psycopg.Connection[TupleRow]) -> str | None:
 
 
 def created_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
-    """Which of the three tables contentq has created itself: those that the way back to the base drops."""
+    """Which of the three tables contentq has created; a downgrade to base drops them."""
     if tables_schema(connection) is None:
         return []
     rows = connection.execute("SELECT table_name FROM contentq.tables WHERE is_created ORDER BY table_name")
@@ -52,7 +52,7 @@ def created_tables(connection: psycopg.Connection[TupleRow]) -> list[str]:
 
 
 def require_head(connection: psycopg.Connection[TupleRow]) -> None:
-    """Raises SchemaMismatch, with what to do, unless the database has this program's revision."""
+    """Raises SchemaMismatch unless the database has this program's revision."""
     found, head = current_revision(connection), head_revision()
     if found == head:
         return
@@ -60,7 +60,7 @@ def require_head(connection: psycopg.Connection[TupleRow]) -> None:
         raise SchemaMismatch("the database is not migrated; run: contentq migrate")
     if found in known_revisions():
         raise SchemaMismatch(
-            f"the database has schema revision {found}, this program needs {head}; run: contentq migrate"
+            f"the database has schema revision {found}, but this program needs {head}; run: contentq migrate"
         )
     raise newer(found)
 
@@ -68,6 +68,6 @@ def require_head(connection: psycopg.Connection[TupleRow]) -> None:
 def newer(found: str) -> SchemaMismatch:
     """The error for a revision that this program does not know."""
     return SchemaMismatch(
-        f"the database has schema revision {found}, which this program does not know: the program is older than "
-        "the schema; install the version of contentq that migrated it, or a later one"
+        f"the database has schema revision {found}, which this program does not know because it is older; install "
+        "the version of contentq that migrated the database, or a later one"
     )

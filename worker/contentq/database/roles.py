@@ -1,4 +1,4 @@
-"""Who has contentq's roles, and taking them away again."""
+"""Lists the members of contentq's roles, and drops the roles."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ _GIVE_BACK = """
 
 
 def members_of_roles(dsn: str) -> list[dict[str, Any]]:
-    """Each role of contentq: whether it is there, whether it has rights in this database, and who has it."""
+    """Returns contentq's roles: whether they exist and have rights in this database, and their members."""
     with connect(dsn, "contentq roles") as connection, connection.cursor(row_factory=dict_row) as cursor:
         require_head(connection)
         return cursor.execute(_MEMBERS, [list(ROLES)]).fetchall()
 
 
 def drop_roles(dsn: str) -> tuple[list[str], list[str]]:
-    """Takes the rights of the roles away, and the roles themselves; what was done and what is left, a line each.
+    """Revokes the rights of the roles and drops them; returns what was done and what is left, one line each.
 
-    A role that something else depends on, such as the rights that it has in another database, stays.
-    Raises ContentQueueError with nothing changed.
+    Roles that other objects depend on, such as rights in another database, stay. Raises ContentQueueError; then
+    nothing was changed.
     """
     with connect(dsn, "contentq roles") as connection:
         require_head(connection)
         if has_row_security(connection):
             raise ContentQueueError(
-                "row level security is on, and its policies name the roles; "
+                "row level security is on, and its policies use the roles; "
                 "turn it off first: contentq roles row-security --off"
             )
         try:
@@ -63,7 +63,7 @@ def drop_roles(dsn: str) -> tuple[list[str], list[str]]:
                 return _drop(connection)
         except psycopg.errors.LockNotAvailable:
             raise ContentQueueError(
-                "a migration is under way; nothing was changed, try again when it has ended"
+                "a migration is running, and nothing was changed; try again when it has ended"
             ) from None
         except psycopg.errors.InsufficientPrivilege as error:
             raise ContentQueueError(
@@ -86,7 +86,7 @@ def _drop(connection: Connection) -> tuple[list[str], list[str]]:
             connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.SQL(kind), names))
     (schema,) = connection.execute(_SCHEMA).fetchall()[0]
     connection.execute(remove_grants_sql(schema).encode())
-    done.append("took the rights of the roles away")
+    done.append("revoked the rights of the roles")
     for role in roles:
         try:
             with connection.transaction():
@@ -94,5 +94,5 @@ def _drop(connection: Connection) -> tuple[list[str], list[str]]:
             done.append(f"dropped role {role}")
         except (psycopg.errors.DependentObjectsStillExist, psycopg.errors.InsufficientPrivilege) as error:
             why = error.diag.message_detail or error.diag.message_primary or ""
-            left.append(f"role {role} stays: {'; '.join(why.splitlines())}")
+            left.append(f"role {role} was not dropped: {'; '.join(why.splitlines())}")
     return done, left

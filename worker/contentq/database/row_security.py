@@ -1,4 +1,4 @@
-"""Row level security per account: who sees and inserts what is of which account (table contentq.account_roles)."""
+"""Row level security by account: a login sees and inserts rows of its accounts (table contentq.account_roles)."""
 
 from __future__ import annotations
 
@@ -45,28 +45,28 @@ _BLIND = """
             AND (g.oid = 0 OR pg_catalog.pg_has_role(r.oid, g.oid, 'USAGE'))
       )
     ORDER BY r.rolname"""
-"""Logins with a right on the queue, to whom no policy gives a row."""
+"""Logins with rights on the queue that see no row under any policy."""
 
 
 def set_row_security(connection: Connection, enabled: bool) -> bool:
-    """Turns it on or off; returns whether that has changed anything. Only the owner of the tables may."""
+    """Turns it on or off; returns whether that changed anything. Only the owner of the tables can."""
     row = connection.execute(_SET, [enabled]).fetchone()
     return row is not None and row[0] > 0
 
 
 def has_row_security(connection: Connection) -> bool:
-    """Whether it is on."""
+    """Whether row level security is on."""
     row = connection.execute(_IS_ON).fetchone()
     return row is not None and bool(row[0])
 
 
 def blind_logins(connection: Connection) -> list[str]:
-    """The logins that may use the queue, and to whom it shows nothing: they have no account."""
+    """The logins that may use the queue but see no rows, because they have no account."""
     return [str(row[0]) for row in connection.execute(_BLIND)]
 
 
 def keep_row_security(connection: Connection) -> list[str]:
-    """Where it is on, restores what is missing of it, for a migration; says so if that has changed something."""
+    """Restores missing policies during a migration, if row level security is on; returns what was done."""
     if has_row_security(connection) and set_row_security(connection, True):
         return ["restored the policies of row level security"]
     return []

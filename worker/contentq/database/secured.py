@@ -1,13 +1,12 @@
-"""Connections in whose statements nobody's objects run: a name without a schema is PostgreSQL's own.
+"""Connections on which only PostgreSQL's own objects run: a name without a schema never finds other ones.
 
-Whoever may create objects in a schema of the search_path (in public, everyone may up to PostgreSQL 14) can make an
-operator or a function that fits a statement's types better than PostgreSQL's own, and what a session of contentq
-then calls runs with the rights of its user. So the search_path leads nowhere else; and no statement waits for a
-lock for ever.
+A user who can create objects in a schema of the search_path (up to PostgreSQL 14, everyone in public) can create
+an operator or function that matches a statement better than PostgreSQL's own. It would then run with the rights of
+contentq's login. Therefore the search_path contains no other schema. Also, no statement waits for a lock for ever.
 
-A session that belongs to one client is set once. Behind a pooler in transaction mode sessions are shared, and a
-setting would become another client's: there it is made for each transaction, in the same round trip as its
-statement.
+In a session that belongs to one client, this is set once. Behind a pooler in transaction mode, sessions are
+shared, and the setting would affect other clients. There it is set for each transaction, in the same round trip as
+its first statement.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from psycopg.rows import TupleRow
 SEARCH_PATH = "pg_catalog, pg_temp"
 
 LOCK_TIMEOUT = "3s"
-"""What a statement waits for a lock at most, unless a function or a migration says otherwise."""
+"""How long a statement waits for a lock, unless a function or a migration sets another limit."""
 
 _SETTINGS = {"search_path": SEARCH_PATH, "lock_timeout": LOCK_TIMEOUT}
 
@@ -33,7 +32,7 @@ _OF_TRANSACTION = "SELECT " + ", ".join(
 
 
 def _of_session(backend_pid: int) -> str:
-    """Sets the session if it is this client's own: a pooler gives its clients process ids of its own making."""
+    """Sets the session if it belongs to this client; a pooler reports other process ids to its clients."""
     is_own = f"pg_catalog.int4eq(pg_catalog.pg_backend_pid(), {backend_pid})"
     return "SELECT " + ", ".join(
         f"CASE WHEN {is_own} THEN pg_catalog.set_config('{name}', '{value}', false) END"
@@ -42,17 +41,17 @@ def _of_session(backend_pid: int) -> str:
 
 
 class SecuredConnection(psycopg.Connection[TupleRow]):
-    """A connection that is to be secured once it is open; see secure()."""
+    """A connection on which secure() must be called after it is open."""
 
     is_direct = False
-    """Whether it leads to the server itself, and not to a pooler."""
+    """Whether the connection goes to the server without a pooler."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.cursor_factory = _Cursor
 
     def secure(self) -> None:
-        """Sets the session, or finds that each transaction is to be."""
+        """Sets the session, or detects that each transaction must be set."""
         row = psycopg.Cursor(self).execute(_of_session(self.info.backend_pid).encode()).fetchone()
         self.is_direct = row is not None and row[0] is not None
 
@@ -60,7 +59,7 @@ class SecuredConnection(psycopg.Connection[TupleRow]):
     def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> Iterator[psycopg.Transaction]:
-        """As psycopg's."""
+        """Like psycopg's."""
         begins = _begins_a_transaction(self)
         with super().transaction(savepoint_name, force_rollback) as transaction:
             if begins:
@@ -84,14 +83,14 @@ class SecuredAsyncConnection(psycopg.AsyncConnection[TupleRow]):
     """The same for asyncio."""
 
     is_direct = False
-    """Whether it leads to the server itself, and not to a pooler."""
+    """Whether the connection goes to the server without a pooler."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.cursor_factory = _AsyncCursor
 
     async def secure(self) -> None:
-        """Sets the session, or finds that each transaction is to be."""
+        """Sets the session, or detects that each transaction must be set."""
         cursor = await psycopg.AsyncCursor(self).execute(_of_session(self.info.backend_pid).encode())
         row = await cursor.fetchone()
         self.is_direct = row is not None and row[0] is not None
@@ -100,7 +99,7 @@ class SecuredAsyncConnection(psycopg.AsyncConnection[TupleRow]):
     async def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> AsyncIterator[psycopg.AsyncTransaction]:
-        """As psycopg's."""
+        """Like psycopg's."""
         begins = _begins_a_transaction(self)
         async with super().transaction(savepoint_name, force_rollback) as transaction:
             if begins:
@@ -121,7 +120,7 @@ class _AsyncCursor(psycopg.AsyncCursor[Any]):
 
 
 def _begins_a_transaction(connection: SecuredConnection | SecuredAsyncConnection) -> bool:
-    """Whether what comes next is a transaction of its own that is to be set."""
+    """Whether the next statement starts a transaction that must be set."""
     if connection.is_direct or not connection.autocommit:
         return False
     return connection.info.transaction_status == TransactionStatus.IDLE

@@ -1,8 +1,7 @@
-"""The state folder of the embedded server: whose it must be, and how one process at a time starts a server.
+"""The state folder of the embedded server: checks its owner, and lets one process at a time start a server.
 
-Whoever can write to it can put a server of their own there, or a link in the place of a file that is written. It
-is therefore used only when it belongs to the user who asks, and nobody else may write to it. What lies above it is
-never changed.
+A user who can write to the folder can place another server or symbolic links there. Therefore the folder must
+belong to the current user, and nobody else may write to it. Folders above it are never changed.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from contentq.errors import EmbeddedServerError
 LOCK = "lock"
 
 LOCK_TIMEOUT = 45
-"""Seconds to wait for another process that starts the server; making its data and starting it takes a few."""
+"""Seconds to wait for another process that starts the server; creating its data takes a few."""
 
 _PAUSE = 0.1
-"""Seconds between two looks whether the lock is free."""
+"""Seconds between two attempts to take the lock."""
 
-_ELSEWHERE = "name another folder with CONTENTQ_HOME"
+_ELSEWHERE = "use another folder with CONTENTQ_HOME"
 
 
 def check(home: Path) -> bool:
-    """Whether there is a state folder. Raises EmbeddedServerError when others could have put things there."""
+    """Whether the state folder exists. Raises EmbeddedServerError if other users could have placed files in it."""
     _check_links(home)
     try:
         found = home.stat()
@@ -37,8 +36,8 @@ def check(home: Path) -> bool:
         return False
     except PermissionError:
         raise EmbeddedServerError(
-            f"the state folder {home} of the embedded server is in a folder that is closed to "
-            f"{_user(os.geteuid())}; {_ELSEWHERE}"
+            f"the state folder {home} of the embedded server is inside a folder that {_user(os.geteuid())} cannot "
+            f"access; {_ELSEWHERE}"
         ) from None
     _check(home, found)
     return True
@@ -46,9 +45,9 @@ def check(home: Path) -> bool:
 
 @contextmanager
 def alone(home: Path) -> Iterator[int]:
-    """Makes everyone else wait who wants to start the server of this state folder, which is made if need be.
+    """Holds the lock for starting the server of this state folder, which is created if missing.
 
-    Gives a descriptor of the folder, so that what is made in it is made in the folder that was checked. Raises
+    Yields a descriptor of the folder, so that files are created in the folder that was checked. Raises
     EmbeddedServerError.
     """
     if not check(home):
@@ -71,13 +70,13 @@ def _make(home: Path) -> None:
     with suppress(FileExistsError):
         home.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            # The server, which does not run as root, must pass through to its data; it need not list it.
+            # The server does not run as root. It must pass through to its data, but need not list the folder.
             home.chmod(0o711)
 
 
 def _check_links(home: Path) -> None:
-    """A link of somebody else can be made to lead elsewhere at any time."""
-    # Who owns / is root, also where root is called otherwise, as in a container without it.
+    """Raises EmbeddedServerError if another user can redirect a symbolic link in the path."""
+    # The owner of / is root, or stands for root, for example in a container without a root user.
     trusted = {os.geteuid(), 0, Path("/").stat().st_uid}
     for path in (home, *home.parents):
         try:
@@ -86,8 +85,8 @@ def _check_links(home: Path) -> None:
             continue
         if stat.S_ISLNK(found.st_mode) and found.st_uid not in trusted:
             raise EmbeddedServerError(
-                f"{path}, on the way to the state folder of the embedded server, is a link that "
-                f"{_user(found.st_uid)} has made, who can make it lead anywhere; {_ELSEWHERE}"
+                f"{path}, in the path of the embedded server's state folder, is a symbolic link of "
+                f"{_user(found.st_uid)}, who can redirect it; {_ELSEWHERE}"
             )
 
 
@@ -102,8 +101,8 @@ def _check(home: Path, found: os.stat_result) -> None:
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EmbeddedServerError(
-            f"other users may write to the state folder {home} of the embedded server; see that everything in it "
-            f"is yours and run: chmod go-w {home} (or {_ELSEWHERE})"
+            f"other users can write to the state folder {home} of the embedded server; check that all files in it "
+            f"are yours and run: chmod go-w {home} (or {_ELSEWHERE})"
         )
 
 
@@ -113,16 +112,16 @@ def _open_lock(home: Path, folder: int) -> int:
         lock = os.open(LOCK, flags, 0o600, dir_fd=folder)
     except OSError as error:
         raise EmbeddedServerError(
-            f"the lock {home / LOCK} of the embedded server cannot be opened: {error.strerror}; it must be a "
-            "plain file of yours: remove it"
+            f"the lock {home / LOCK} of the embedded server cannot be opened: {error.strerror}; it must be your "
+            "own regular file: remove it"
         ) from None
     found = os.fstat(lock)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
         os.close(lock)
         raise EmbeddedServerError(
-            f"the lock {home / LOCK} of the embedded server is not a plain file of yours; remove it"
+            f"the lock {home / LOCK} of the embedded server is not your own regular file; remove it"
         )
-    # Whoever may open a file can lock it.
+    # Any user who can open a file can lock it.
     os.fchmod(lock, 0o600)
     return lock
 
@@ -140,13 +139,13 @@ def _wait_for(home: Path, lock: int) -> None:
         if time.monotonic() > give_up:
             raise EmbeddedServerError(
                 f"{_holder(lock)} has held the lock {home / LOCK} of the embedded server for {LOCK_TIMEOUT} "
-                "seconds; end it, or wait until it has ended, and try again"
+                "seconds; end that process, or wait until it has ended, and try again"
             )
         time.sleep(_PAUSE)
 
 
 def _holder(lock: int) -> str:
-    """Who holds it, as far as the system tells."""
+    """The process that holds the lock, if the system reports it."""
     found = os.fstat(lock)
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     with suppress(OSError):

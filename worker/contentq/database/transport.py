@@ -1,7 +1,7 @@
-"""What protects the way to the server: TLS, and what is not sent without it.
+"""Protects connections to the server: TLS, and secrets that are not sent without it.
 
-libpq's default, sslmode=prefer, takes whatever the server offers: one that refuses TLS and asks for the password
-in clear text gets it. contentq refuses that (require_auth, since libpq 16), and tries again over TLS only.
+With libpq's default, sslmode=prefer, a server that refuses TLS and requests the password in clear text gets it.
+contentq refuses to send it (require_auth, since libpq 16), and retries with TLS only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg import pq
 log = logging.getLogger("contentq.database")
 
 REQUIRE_AUTH_SINCE = 160000
-"""The version of libpq that knows require_auth."""
+"""The first libpq version with require_auth."""
 
 NO_CLEARTEXT = "!password"
 
@@ -31,35 +31,34 @@ _VARIABLES = {
     "gssencmode": "PGGSSENCMODE",
     "require_auth": "PGREQUIREAUTH",
 }
-"""The parameters that matter here, and what they are called in the environment."""
+"""The relevant connection parameters, with their environment variables."""
 
 _ADVICE = {
-    "certificate verify failed": "the server's certificate is not from an authority that is trusted here: name "
-    "the file with its authority's certificate as sslrootcert in the DSN, or find out who answers in its place",
-    "does not match host name": "connect by a name that is in the server's certificate, or have one issued for "
-    "this name; if neither is wrong, someone else answers",
-    "root certificate file": "name the file with the certificate of the server's authority as sslrootcert in the "
-    "DSN, or write sslrootcert=system for the authorities that this system trusts",
-    "does not support SSL": "nothing was sent to it; have the server offer TLS (ssl = on)",
+    "certificate verify failed": "the server's certificate is not from a trusted authority: set sslrootcert in "
+    "the DSN to the file with the authority's certificate, or check whether another server answers",
+    "does not match host name": "connect by a name that is in the server's certificate, or get a certificate for "
+    "this name; otherwise another server may be answering",
+    "root certificate file": "set sslrootcert in the DSN to the file with the certificate of the server's "
+    "authority, or use sslrootcert=system for the authorities that this system trusts",
+    "does not support SSL": "nothing was sent; enable TLS on the server (ssl = on)",
 }
-"""What to do, by what libpq says."""
+"""What to do, by a part of libpq's message."""
 
 _REFUSED = (
-    "; the server asks for the password in clear text over a connection that is not encrypted, and it was not "
-    "sent. Have the server offer TLS and write sslmode=verify-full, or have it ask with scram-sha-256; where the "
-    "network is trusted, allow it with require_auth=password in the DSN"
+    "; the server requested the password in clear text over an unencrypted connection, and it was not sent. "
+    "Enable TLS on the server and set sslmode=verify-full in the DSN, or let the server use scram-sha-256. In a "
+    "trusted network, allow it with require_auth=password in the DSN"
 )
 
 _warned: set[str] = set()
-"""The hosts that were warned of in this process."""
+"""Hosts about which this process has warned."""
 
 
 def guarded(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a connection with which no password is sent in clear text over TCP.
+    """Returns connection parameters that never send a password in clear text over TCP.
 
-    Nothing is added where TLS is required, or where the user says what is allowed. This machine is no exception:
-    whoever is first to listen on a port may be another of its users. Warns once of a host elsewhere that is
-    reached without sslmode.
+    They are unchanged if TLS is required, or if the user sets require_auth. Local addresses are no exception,
+    because any user of this machine may listen on a port. Warns once about each remote host without sslmode.
     """
     settings = _settings(parameters)
     hosts = [host for host in _hosts(settings) if _is_tcp(host)]
@@ -74,19 +73,19 @@ def guarded(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_worth_tls(parameters: Mapping[str, Any], error: psycopg.OperationalError) -> bool:
-    """Whether a server has asked for a password in clear text, and the user has not ruled out TLS."""
+    """Whether a server requested a password in clear text, and the user has not disabled TLS."""
     return _was_refused(error) and _settings(parameters).get("sslmode") != "disable"
 
 
 def over_tls(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a connection over TLS only, to a server that asks for a password in clear text."""
+    """Returns parameters for TLS only, for a server that requests a password in clear text."""
     return {**parameters, "sslmode": "require"}
 
 
 def advice(error: psycopg.OperationalError, over_tls: bool) -> str:
-    """The end of the message of a connection that failed: what to do; empty when there is nothing to say.
+    """Returns advice to append to the message of a failed connection; empty if there is none.
 
-    over_tls: the attempt before was without TLS, and the password was asked for in clear text.
+    over_tls: the attempt before was without TLS, and the server requested the password in clear text.
     """
     said = str(error)
     if _was_refused(error) or (over_tls and "SSL" in said):
@@ -95,12 +94,12 @@ def advice(error: psycopg.OperationalError, over_tls: bool) -> str:
 
 
 def _was_refused(error: psycopg.OperationalError) -> bool:
-    # The message is translated; what was required is quoted in all languages.
+    # The message is translated, but the quoted requirement is the same in all languages.
     return f'"{NO_CLEARTEXT}"' in str(error)
 
 
 def _settings(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """What holds for a connection, as libpq finds it: the DSN, then the service file, then the environment."""
+    """The parameters of a connection as libpq finds them: the DSN, then the service file, then the environment."""
     variables = {name: os.environ[variable] for name, variable in _VARIABLES.items() if os.environ.get(variable)}
     service = parameters.get("service") or os.environ.get("PGSERVICE")
     of_service = _service(str(service), parameters) if service else {}
@@ -109,8 +108,7 @@ def _settings(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _service(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters of a service in the first file that has it; nothing when none has, which libpq says
-    itself."""
+    """The parameters of a service from the first file that has it; empty if none has it, which libpq reports."""
     own = parameters.get("servicefile") or os.environ.get("PGSERVICEFILE") or "~/.pg_service.conf"
     folders = [os.environ.get("PGSYSCONFDIR"), "/etc/postgresql-common", "/etc"]
     for file in (Path(own).expanduser(), *(Path(folder, "pg_service.conf") for folder in folders if folder)):
@@ -135,7 +133,7 @@ def _section(lines: list[str], name: str) -> Iterator[tuple[str, str]]:
 
 
 def _hosts(settings: Mapping[str, str]) -> list[str]:
-    """The addresses where they are given, since those are what is connected to; else the names."""
+    """The addresses if any are given, because libpq connects to those; otherwise the names."""
     addresses, names = (settings.get(name, "").split(",") for name in ("hostaddr", "host"))
     length = max(len(addresses), len(names))
     padded = (each + [""] * (length - len(each)) for each in (addresses, names))
@@ -143,7 +141,7 @@ def _hosts(settings: Mapping[str, str]) -> list[str]:
 
 
 def _is_tcp(host: str) -> bool:
-    """Whether it is reached over TCP; without a name or with a path it is a socket."""
+    """Whether the host is reached over TCP; an empty name or a path is a Unix socket."""
     return bool(host) and not host.startswith(("/", "@"))
 
 
@@ -157,7 +155,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _is_encrypted(settings: Mapping[str, str]) -> bool:
-    """Whether there is no connection without encryption."""
+    """Whether an unencrypted connection is impossible."""
     default = "verify-full" if settings.get("sslrootcert") == "system" else "prefer"
     is_tls = settings.get("sslmode", default) in ("require", "verify-ca", "verify-full")
     return is_tls or settings.get("gssencmode") == "require"
@@ -169,10 +167,10 @@ def _warn(hosts: list[str], can_refuse: bool) -> None:
         return
     _warned.update(unknown)
     libpq = pq.version() // 10000
-    also = "" if can_refuse else f" (libpq {libpq} sends it the password in clear text if it is asked to)"
+    also = "" if can_refuse else f" (libpq {libpq} sends the password in clear text if the server requests it)"
     log.warning(
-        "no sslmode is set for %s%s: the connection may be open to whoever is between, and anyone may answer it; "
-        "add sslmode=verify-full to the DSN, or sslmode=disable where the network is trusted",
+        "no sslmode is set for %s%s: others may read the connection or impersonate the server; add "
+        "sslmode=verify-full to the DSN, or sslmode=disable in a trusted network",
         ", ".join(unknown),
         also,
     )

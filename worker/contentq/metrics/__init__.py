@@ -1,1 +1,1 @@
-"""Numbers for machines, as Prometheus reads them: of the whole queue, and of one worker (extra metrics)."""
+"""Metrics for Prometheus: of the whole queue, and of one worker (extra metrics)."""

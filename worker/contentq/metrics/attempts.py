@@ -1,4 +1,4 @@
-"""Metrics of one worker, from its own memory: they need no database."""
+"""Metrics of one worker, from its memory; they need no database."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from contentq.version import __version__
 if TYPE_CHECKING:
     from contentq.metrics.server import Pages
 
-NOT_YET = "the worker has not begun yet"
+NOT_YET = "the worker has not started yet"
 
 
 class OfWorker:
-    """What a worker does: observer is to be told by it, health tells how it is, None before it has begun."""
+    """The metrics of a worker. observer: to pass to the worker. health: returns None until the worker starts."""
 
     def __init__(self, handler: str, slots: int, timings: Timings) -> None:
         self.health: Callable[[], Health | None] = lambda: None
@@ -33,7 +33,7 @@ class OfWorker:
         self._failures = Counter()
 
     def read(self) -> Samples:
-        """The metrics."""
+        """Returns the metrics."""
         samples = Samples(WORKER)
         samples.set("contentq_worker_info", 1, __version__, self._handler)
         samples.set("contentq_worker_slots", self._slots)
@@ -45,18 +45,18 @@ class OfWorker:
         return samples
 
     def pages(self) -> Pages:
-        """What the worker serves."""
+        """Returns the pages that the worker serves."""
         from contentq.metrics.server import Pages
 
         return Pages(Exposition(self.read), self.alive, self.ready)
 
     def alive(self) -> str | None:
-        """Why the worker should be restarted; None when it should not."""
+        """Returns why the worker should be restarted; None if it should not."""
         health = self.health()
         return None if health is None else health.dead_because()
 
     def ready(self) -> str | None:
-        """Why the worker cannot take tasks; None when it can."""
+        """Returns why the worker cannot claim tasks; None if it can."""
         health = self.health()
         return NOT_YET if health is None else health.unready_because(self._timings)
 

@@ -1,4 +1,4 @@
-"""Metrics as text, in the format that whoever asks prefers: Prometheus' own, or OpenMetrics."""
+"""Formats metrics as text, in the format that the client prefers: Prometheus or OpenMetrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def require_client() -> None:
-    """Raises ContentQueueError when the extra is not installed."""
+    """Raises ContentQueueError if the extra metrics is not installed."""
     try:
         import prometheus_client  # noqa: F401
     except ImportError:
@@ -23,7 +23,7 @@ def require_client() -> None:
 
 
 class Exposition:
-    """Writes what read() gives, and what is known of this process (process_cpu_seconds_total and so on)."""
+    """Formats the metrics of read() and of this process (process_cpu_seconds_total and so on)."""
 
     def __init__(self, read: Callable[[], Samples]) -> None:
         from prometheus_client import CollectorRegistry, ProcessCollector
@@ -34,18 +34,18 @@ class Exposition:
         ProcessCollector(registry=self._registry)
 
     def text(self, accept: str | None) -> tuple[str, bytes]:
-        """(content type, text). accept: the header of whoever asks."""
+        """Returns (content type, text). accept: the Accept header of the request."""
         from prometheus_client.exposition import choose_encoder
 
         encode, content_type = choose_encoder(accept or "")
         return content_type, encode(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """For prometheus_client."""
+        """The interface of a prometheus_client collector."""
         return _metrics(self._read())
 
     def describe(self) -> list[Metric]:
-        """For prometheus_client, which would otherwise collect when it is registered."""
+        """Returns nothing, so that prometheus_client does not collect when it registers the collector."""
         return []
 
 

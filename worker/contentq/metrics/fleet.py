@@ -1,4 +1,4 @@
-"""Metrics of the whole queue, read from its database."""
+"""Reads metrics of the whole queue from its database."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ log = logging.getLogger("contentq.metrics")
 APPLICATION = "contentq metrics"
 
 STATES = ("idle", "working", "waits", "full", "draining", "silent")
-"""Of workers, as the view worker_status has them."""
+"""States of workers, as in the view worker_status."""
 
 LEAST_TIME = 0.05
-"""Seconds that each statement gets, however late it is."""
+"""Minimum time limit of each statement in seconds, even if the total limit is exceeded."""
 
 BUDGET_STATES = ("ok", "near", "used_up")
 
@@ -37,9 +37,9 @@ Part = Callable[[Connection, Samples], None]
 
 
 class Fleet:
-    """What is known of the queue, and the counters that are kept since this exporter started.
+    """The metrics of the queue, and the counters since this exporter started.
 
-    time_limit: seconds for a whole look at the database. kept: seconds for which it is the answer to whoever asks.
+    time_limit: seconds for reading all parts. kept: seconds for which a result is reused.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Fleet:
             self._failures.add(name, 0)
 
     def read(self) -> Samples:
-        """The metrics; those of the last look when that was a moment ago."""
+        """Returns the metrics; reuses a recent result."""
         with self._lock:
             if self._last is None or time.monotonic() - self._looked_at > self._kept:
                 self._last = self._look()
@@ -82,14 +82,14 @@ class Fleet:
             return self._last
 
     def check(self) -> str | None:
-        """What keeps the exporter from its work; None when nothing does."""
+        """Returns what keeps the exporter from working; None if nothing does."""
         try:
             with self._database.connect(APPLICATION) as connection:
                 require_head(connection)
         except ContentQueueError as error:
             return str(error)
         except psycopg.Error as error:
-            return _said(error)
+            return _message_of(error)
         return None
 
     def _look(self) -> Samples:
@@ -115,7 +115,7 @@ class Fleet:
         return samples
 
     def _read_part(self, name: str, read: Callable[[], None], connection: Connection, seconds: float) -> None:
-        """Reads one part; one that takes too long, or is not allowed, leaves the others as they are."""
+        """Reads one part; a part that fails or takes too long does not affect the others."""
         try:
             with fleet.limited(connection, seconds):
                 read()
@@ -124,12 +124,12 @@ class Fleet:
                 raise
             self._note(name, error)
             if name == "completed":
-                self._before = None  # what has been missed may be more than can ever be read
+                self._before = None  # too many completions may have been missed to ever catch up
         else:
             self._note(name, None)
 
     def _note(self, name: str, error: Exception | None) -> None:
-        """Counts failures, and logs the first of them and their end."""
+        """Counts failures, and logs the first failure and the recovery."""
         if error is None:
             if name in self._failing:
                 self._failing.discard(name)
@@ -138,7 +138,7 @@ class Fleet:
         self._failures.add(name, 1)
         if name not in self._failing:
             self._failing.add(name)
-            log.warning("not read part=%s error=%s", name, _said(error))
+            log.warning("not read part=%s error=%s", name, _message_of(error))
 
     def _read_completed(self, connection: Connection, _samples: Samples) -> None:
         if self._before is None:
@@ -170,14 +170,14 @@ class Fleet:
 
 
 class _Spending:
-    """What has been spent since the first look: from the sums of days, which grow."""
+    """The usage since the first read, from the sums of days, which grow."""
 
     def __init__(self, most: int = MOST_VALUES) -> None:
         self.spent = {what: Counter(most) for what in ("attempts", "prompt", "completion", "cost")}
         self._sums: dict[tuple[str, str], dict[str, float]] | None = None
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Takes the sums of the days that are not over, and of the day before."""
+        """Takes the sums of the current day and the day before."""
         sums = {
             (row["day"], row["of"]): {
                 "attempts": row["attempts"],
@@ -268,5 +268,5 @@ def _read_upkeep(connection: Connection, samples: Samples) -> None:
         samples.set("contentq_ids_used_ratio", used, table)
 
 
-def _said(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""The values of metrics at one moment, under their declared names and labels."""
+"""The values of metrics at one moment, by declared name and labels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from contentq.metrics.families import Family
 
 MOST_VALUES = 200
-"""Values of a label that a counter keeps apart: handlers name them."""
+"""Maximum number of values of a label in a counter, because handlers choose them."""
 
 OTHER = "other"
 
 
 @dataclass
 class Histogram:
-    """Seconds, counted by bucket. counts: of each bound, and of what is above the last."""
+    """A histogram of seconds. counts: one for each bound, and one above the last bound."""
 
     bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)
@@ -25,18 +25,18 @@ class Histogram:
         self.counts = [0] * (len(self.bounds) + 1)
 
     def add(self, bucket: int, number: int, seconds: float) -> None:
-        """So many more in a bucket, which took so long together."""
+        """Adds a number of observations to a bucket. seconds: their sum."""
         self.counts[bucket] += number
         self.total += seconds
 
     def copy(self) -> Histogram:
-        """As it is now."""
+        """Returns a copy."""
         other = Histogram(self.bounds)
         other.counts, other.total = list(self.counts), self.total
         return other
 
     def cumulative(self) -> list[tuple[str, int]]:
-        """(upper bound, how many are not above it), the last one +Inf."""
+        """Returns (upper bound, number of observations up to it); the last bound is +Inf."""
         names = [repr(float(bound)) for bound in self.bounds]
         found, running = [], 0
         for name, number in zip([*names, "+Inf"], self.counts, strict=True):
@@ -46,14 +46,14 @@ class Histogram:
 
 
 class Counter:
-    """What only grows, by one label. most: values of the label that are kept apart; further ones are other."""
+    """A counter with one label. most: number of label values that are kept apart; others count as `other`."""
 
     def __init__(self, most: int = MOST_VALUES) -> None:
         self._most = most
         self._values: dict[str, float] = {}
 
     def add(self, label: str, amount: float) -> None:
-        """Adds to one value."""
+        """Adds to the value of a label."""
         if label not in self._values and len(self._values) >= self._most:
             label = OTHER
         self._values[label] = self._values.get(label, 0.0) + amount
@@ -66,14 +66,14 @@ Value = float | Histogram
 
 
 class Samples:
-    """What is exported: by family, by the values of its labels."""
+    """Exported values, by family and by the values of its labels."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = {family.name: family for family in families}
         self._values: dict[str, dict[tuple[str, ...], Value]] = {}
 
     def set(self, name: str, value: Value, *labels: str) -> None:
-        """Sets one value. Raises KeyError or ValueError for what is not declared."""
+        """Sets a value. Raises KeyError or ValueError if it is not declared."""
         family = self._families[name]
         if len(labels) != len(family.labels):
             raise ValueError(f"{name} has the labels {family.labels}, not {labels}")

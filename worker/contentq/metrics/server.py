@@ -1,4 +1,4 @@
-"""A small HTTP server beside the work: /metrics, /healthz (does it live) and /readyz (can it do its work)."""
+"""A small HTTP server in a thread: /metrics, /healthz (is it alive) and /readyz (can it work)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ log = logging.getLogger("contentq.metrics")
 TEXT = "text/plain; charset=utf-8"
 
 PATIENCE = 10.0
-"""Seconds that a client gets for its request, and to take the answer."""
+"""Seconds that a client has to send its request and to read the answer."""
 
 MOST_REQUESTS = 20
-"""Requests that are answered at once; further ones are refused."""
+"""Maximum number of concurrent requests; further ones are refused."""
 
 Check = Callable[[], str | None]
-"""What is wrong, in words; None when nothing is."""
+"""Returns what is wrong, or None."""
 
 
 @dataclass(frozen=True)
 class Pages:
-    """What is served."""
+    """The pages to serve."""
 
     metrics: Exposition
     alive: Check
@@ -41,9 +41,9 @@ class Pages:
 
 @contextmanager
 def serving(pages: Pages, host: str, port: int) -> Iterator[tuple[str, int]]:
-    """Serves from a thread; gives the address that it listens on. port: 0 for any that is free.
+    """Serves from a thread; yields the address. port: 0 for any free port.
 
-    Raises ContentQueueError when it cannot listen there.
+    Raises ContentQueueError if it cannot listen on the address.
     """
     try:
         server = _Server(pages, host, port)
@@ -75,7 +75,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((str(address[0]), port), _Request)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answers it in a thread of its own, if there are not too many."""
+        """Handles the request in its own thread, unless there are too many."""
         if not self.free.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -86,18 +86,18 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answers it."""
+        """Handles the request."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self.free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A client that is gone is none of our business."""
+        """Logs the error only at level debug: a client may disconnect at any time."""
         log.debug("request not answered", exc_info=True)
 
     def server_bind(self) -> None:
-        """Without a look-up of the host's name, which may take long."""
+        """Binds without looking up the host name, which may take long."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "contentq", self.server_address[1]
 
@@ -109,7 +109,7 @@ class _Request(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answers."""
+        """Handles GET."""
         pages = self.server.pages
         path = self.path.partition("?")[0]
         try:
@@ -120,19 +120,19 @@ class _Request(BaseHTTPRequestHandler):
             elif path == "/readyz":
                 self._answer_check(pages.ready())
             else:
-                self._answer(HTTPStatus.NOT_FOUND, TEXT, b"there are /metrics, /healthz and /readyz\n")
+                self._answer(HTTPStatus.NOT_FOUND, TEXT, b"the pages are /metrics, /healthz and /readyz\n")
         except OSError:
             raise
         except Exception:
             log.exception("request failed path=%s", path)
-            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, b"failed; the log says why\n")
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, b"internal error; see the log\n")
 
     def do_HEAD(self) -> None:
-        """As GET, without a body."""
+        """Handles HEAD: like GET, without a body."""
         self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged."""
+        """Suppresses the request log."""
 
     def _answer_check(self, wrong: str | None) -> None:
         if wrong is None:

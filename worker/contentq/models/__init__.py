@@ -1,11 +1,11 @@
-"""SQLAlchemy models of the three tables; a mirror of sql/migrations/, which makes them.
+"""SQLAlchemy models of the three tables; they mirror sql/migrations/, which creates the tables.
 
-Account, Content and ContentGenerationTask are ready to use. A host that has classes of its own for `accounts` and
-`contents` makes its models with AccountMixin, ContentMixin and TaskMixin instead
+Account, Content and ContentGenerationTask are ready to use. A host with its own classes for `accounts` and
+`contents` defines its models with AccountMixin, ContentMixin and TaskMixin instead
 (docs/how-to/adopt-an-application.md).
 
-A test compares what they declare with the migrated database, down to the comments. Triggers and functions
-are not part of a model: make the tables with `contentq migrate`, not with create_all().
+A test compares the models with the migrated database, including comments. Models do not include triggers and
+functions: create the tables with `contentq migrate`, not with create_all().
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Base(DeclarativeBase):
         mapped = [base.__name__ for base in cls.__bases__ if "__table__" in base.__dict__]
         if mapped:
             raise TypeError(
-                f"{cls.__name__} cannot be a subclass of {mapped[0]}: a row does not say which of the two it is; "
-                f"for columns and methods of your own, make classes with contentq.models.AccountMixin, "
-                f"ContentMixin and TaskMixin on a Base of your own"
+                f"{cls.__name__} cannot be a subclass of {mapped[0]}, because a row does not tell which of the "
+                "two it is; to add columns and methods, define classes with contentq.models.AccountMixin, "
+                f"ContentMixin and TaskMixin on your own Base"
             )
         super().__init_subclass__(**options)
 

@@ -1,4 +1,4 @@
-"""The mixins for the tables that a host may have already; those of contentq.models are made with them, too."""
+"""Mixins for tables that a host may already have; the classes of contentq.models use them, too."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy import BigInteger, CheckConstraint, Numeric, Text, and_, text
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import conv
 
-from contentq.models.beside import Row, class_beside
+from contentq.models.related import Row, related_class
 from contentq.models.types import WHEN
 
 
 class AccountMixin(Row):
-    """What contentq adds to the class of the table `accounts`; all other columns belong to the class itself."""
+    """The columns and relationships that contentq adds to `accounts`; the class itself has all other columns."""
 
     _role = "account"
     _shown = ("id", "name")
@@ -65,8 +65,8 @@ class AccountMixin(Row):
 
         @declared_attr
         def generation_tasks(cls):
-            """Its tasks. An account that has any cannot be deleted: the database refuses."""
-            task = class_beside(cls, "task")
+            """The tasks of the account. The database refuses to delete an account that has tasks."""
+            task = related_class(cls, "task")
             return relationship(
                 task,
                 primaryjoin=lambda: cls.id == foreign(task().account_id),
@@ -76,8 +76,8 @@ class AccountMixin(Row):
 
         @declared_attr
         def contents(cls):
-            """Its contents. An account that has any cannot be deleted: the database refuses."""
-            content = class_beside(cls, "content")
+            """The contents of the account. The database refuses to delete an account that has contents."""
+            content = related_class(cls, "content")
             return relationship(
                 content,
                 primaryjoin=lambda: cls.id == foreign(content().account_id),
@@ -87,7 +87,7 @@ class AccountMixin(Row):
 
 
 class ContentMixin(Row):
-    """What contentq adds to the class of the table `contents`, whose columns belong to the class itself."""
+    """The columns and relationships that contentq adds to `contents`; the class itself has all other columns."""
 
     _role = "content"
     _shown = ("id", "title", "review_status")
@@ -123,7 +123,7 @@ class ContentMixin(Row):
         @declared_attr
         def account(cls):
             "The account for which it was generated."
-            account = class_beside(cls, "account")
+            account = related_class(cls, "account")
             return relationship(
                 account,
                 primaryjoin=lambda: foreign(cls.account_id) == account().id,
@@ -132,8 +132,8 @@ class ContentMixin(Row):
 
         @declared_attr
         def generation_tasks(cls):
-            """The tasks of its account that made it; the database clears their content_id when it is deleted."""
-            task = class_beside(cls, "task")
+            """The tasks of its account that refer to it; the database clears their content_id on deletion."""
+            task = related_class(cls, "task")
             return relationship(
                 task,
                 primaryjoin=lambda: and_(
@@ -145,8 +145,8 @@ class ContentMixin(Row):
 
         @declared_attr
         def task(cls):
-            """The task of its account that produced it, also when a later version has taken its place; or None."""
-            task = class_beside(cls, "task")
+            """The task of its account that produced it, even if it is not the latest version; or None."""
+            task = related_class(cls, "task")
             return relationship(
                 task,
                 primaryjoin=lambda: and_(

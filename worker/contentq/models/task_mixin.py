@@ -1,4 +1,4 @@
-"""The mixin for the table of the queue."""
+"""The mixin for the table content_generation_tasks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, foreign, mapped_column, relationship, validates
 from sqlalchemy.sql.elements import conv
 
-from contentq.models.beside import Row, class_beside
 from contentq.models.frozen import frozen
+from contentq.models.related import Row, related_class
 from contentq.models.types import NOW, WHEN, FrozenJson, FrozenJsonb, Key, Real
 from contentq.task import Status
 
@@ -35,7 +35,7 @@ class TaskMixin(Row):
     _role = "task"
     _shown = ("id", "task_id", "status")
 
-    # updated_at comes from a trigger: an UPDATE reads it at once, since an AsyncSession could not do so later.
+    # A trigger sets updated_at; an UPDATE reads it at once, because an AsyncSession cannot load it later.
     __mapper_args__: ClassVar[Any] = {"eager_defaults": True}
 
     if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class TaskMixin(Row):
         @declared_attr
         def account(cls):
             "The account for which content is generated."
-            account = class_beside(cls, "account")
+            account = related_class(cls, "account")
             return relationship(
                 account,
                 primaryjoin=lambda: foreign(cls.account_id) == account().id,
@@ -84,8 +84,8 @@ class TaskMixin(Row):
 
         @declared_attr
         def content(cls):
-            """The content that it has produced, or None; of another account's, it shows nothing."""
-            content = class_beside(cls, "content")
+            """The content of the task, or None; content of another account counts as None."""
+            content = related_class(cls, "content")
             return relationship(
                 content,
                 primaryjoin=lambda: and_(
@@ -96,8 +96,8 @@ class TaskMixin(Row):
 
         @declared_attr
         def versions(cls):
-            """All content that it has produced, from the first version to the latest."""
-            content = class_beside(cls, "content")
+            """All content that the task produced, first version first."""
+            content = related_class(cls, "content")
             return relationship(
                 content,
                 primaryjoin=lambda: and_(
@@ -116,7 +116,7 @@ class TaskMixin(Row):
     )
     task_id: Mapped[str] = mapped_column(
         String(100),
-        # As PostgreSQL writes it, so that alembic finds no difference.
+        # In PostgreSQL's form, so that alembic finds no difference.
         server_default=text("('task-'::text || encode(uuid_send(gen_random_uuid()), 'hex'::text))"),
         sort_order=2,
         comment="Public identifier; by default task-<32 hex digits>.",
@@ -290,7 +290,7 @@ class TaskMixin(Row):
 
 
 def task_constraints_and_indexes() -> tuple[Any, ...]:
-    """What the table `content_generation_tasks` has besides its columns."""
+    """The constraints, indexes and comment of the table `content_generation_tasks`."""
     return (
         UniqueConstraint("task_id", name=conv("content_generation_tasks_task_id_key")),
         CheckConstraint(
@@ -432,7 +432,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
 
 
 def _schema_of(cls: Any) -> str:
-    """The schema that its __table_args__ name, with a dot; SQLAlchemy itself takes the one of the MetaData."""
+    """The schema in __table_args__, with a dot; SQLAlchemy would use the schema of the MetaData."""
     arguments = cls.__table_args__
     options = arguments if isinstance(arguments, dict) else arguments[-1]
     schema = options.get("schema") if isinstance(options, dict) else None

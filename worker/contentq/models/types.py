@@ -1,4 +1,4 @@
-"""The types of columns that need more than SQLAlchemy's own."""
+"""Column types beyond SQLAlchemy's own."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ WHEN = DateTime(timezone=True)
 
 
 class Key(BigInteger):
-    """A key of 4 bytes, as contentq makes it, that may have 8 in a host's table.
+    """A key of 4 bytes, as contentq creates it, or of 8 bytes in a host's table.
 
-    It is INTEGER in CREATE TABLE, and its values are sent as bigint, which PostgreSQL looks up in the index of
-    either: `$1::integer`, which SQLAlchemy writes for an Integer, would refuse those of a larger key.
+    CREATE TABLE uses INTEGER. Values are sent as bigint, for which PostgreSQL can use an index of either type;
+    `$1::integer`, which SQLAlchemy writes for an Integer, would fail for larger keys.
     """
 
     __visit_name__ = "integer"
 
 
 class Real(Numeric[float]):
-    """A float of 4 bytes that is a Numeric to programs that make forms; SQLAlchemy's REAL is none since 2.1."""
+    """A 4-byte float that form libraries see as a Numeric, which SQLAlchemy's REAL is no longer since 2.1."""
 
     __visit_name__ = "REAL"
 
@@ -40,11 +40,11 @@ class FrozenJson(TypeDecorator[Any]):
     cache_ok = True
 
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
-        """What a value is compared as: JSON has a type of its own for the keys of paths."""
+        """Returns the type for comparisons: JSON has separate types for keys of paths."""
         return self.impl_instance.coerce_compared_value(op, value)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
-        """What is read."""
+        """Freezes a value that was read."""
         return frozen(value)
 
 

@@ -1,1 +1,1 @@
-"""The queue as seen from Python: named functions over the SQL contract; no other module holds its SQL."""
+"""The queue in Python: named functions over the SQL contract. Only this package contains its SQL."""

@@ -1,4 +1,4 @@
-"""Accounts by the names that people and other systems have for them."""
+"""Finds accounts by the names that people and other systems use; reads and sets their limits."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contentq.queue.reading import Connection, read_row, read_rows, read_value, 
 from contentq.task import LARGEST_ID, read_id
 
 EXTERNAL = "external:"
-"""What comes before the name that another system has for an account."""
+"""The prefix of an account's name in another system."""
 
 NO_ACCOUNT = "there is no account {}; add one with: INSERT INTO accounts (name) VALUES ('…') RETURNING id"
-"""The message about a task of an account that does not exist."""
+"""The message about a missing account."""
 
 HIDDEN_ACCOUNT = (
-    "there is no account {} that this login may see: row level security is on; whoever manages the queue gives it "
-    "one with: INSERT INTO contentq.account_roles (role_name, account_id) VALUES (…)"
+    "there is no account {} that this login may see: row level security is on; ask an operator to run: "
+    "INSERT INTO contentq.account_roles (role_name, account_id) VALUES (…)"
 )
-"""The message where accounts may be hidden from the login."""
+"""The message if accounts may be hidden from the login."""
 
 MOST_SHOWN = 5
-"""Ids of accounts of one name that a message lists."""
+"""Maximum number of ids that a message about an ambiguous name lists."""
 
 _BY_EXTERNAL_ID = "SELECT id FROM contentq.accounts WHERE external_id = %s"
 _BY_NAME = "SELECT id FROM contentq.accounts WHERE name = %s ORDER BY id LIMIT %s"
@@ -41,7 +41,7 @@ _SET_LIMITS = """
     WHERE id = %(id)s
     RETURNING share, max_running, monthly_budget"""
 
-# Of the tasks that are ready, those of an account are behind (10 - priority) in their index.
+# The index of ready tasks starts with (10 - priority); naming every value lets it find those of one account.
 _LIST = """
     SELECT a.id, a.name, a.external_id, a.paused_until, a.monthly_budget, a.share, a.max_running
     FROM contentq.accounts AS a
@@ -80,19 +80,18 @@ _COSTS = """
     FROM unnest(%(ids)s::bigint[]) AS a (id)"""
 
 LIMITS = ("share", "max_running", "monthly_budget")
-"""The columns of an account that say how much of the queue it may have."""
+"""The columns of an account's limits."""
 
 
 def no_account(connection: Connection) -> str:
-    """The message about an account that is not found, with {} for how it was named."""
+    """Returns the message about an account that is not found; {} stands for its name."""
     return HIDDEN_ACCOUNT if read_value(connection, _HIDES_ACCOUNTS) else NO_ACCOUNT
 
 
 def find_account(connection: Connection, named: str) -> int:
-    """The id of an account: given as its id, as external:VALUE (accounts.external_id), or as its name.
+    """Returns the id of an account, given as its id, as external:VALUE (accounts.external_id), or as its name.
 
-    Whether there is an account with a given id is not looked up. Raises ContentQueueError when no account, or more
-    than one, has the name.
+    Does not check that a given id exists. Raises ContentQueueError if no account, or more than one, has the name.
     """
     if named.isdecimal() and named.isascii():
         id_ = read_id(named)
@@ -109,7 +108,7 @@ def find_account(connection: Connection, named: str) -> int:
         raise _not_found(connection, f"named {named!r}", "; find it with: contentq accounts list")
     if len(found) > 1:
         ids = ", ".join(map(str, found[:MOST_SHOWN])) + (" and more" if len(found) > MOST_SHOWN else "")
-        raise ContentQueueError(f"several accounts are named {named!r}: {ids}; give the id of the one you mean")
+        raise ContentQueueError(f"several accounts are named {named!r}: {ids}; use the id of one of them")
     return int(found[0])
 
 
@@ -120,28 +119,28 @@ def _not_found(connection: Connection, described: str, advice: str = "") -> Cont
 
 
 def list_accounts(connection: Connection, text: str | None, after: int, limit: int) -> list[dict[str, Any]]:
-    """Accounts in the order of their ids, after this one.
+    """Lists accounts by id, after this one.
 
-    text: only those of this id or external_id; when it is not a number, also those with it in their names.
+    text: only accounts with this id or external_id; unless it is a number, also accounts whose name contains it.
     """
     values = {"after": after, "limit": limit, "id": None if text is None else read_id(text)}
     return read_rows(connection, _LIST, {**values, "text": text})
 
 
 def activity(connection: Connection, ids: Sequence[int], most: int) -> dict[int, dict[str, Any]]:
-    """How many tasks of accounts are ready, counted up to most, and how many run."""
+    """Returns the ready tasks of accounts, counted up to most, and their running tasks."""
     return {row["id"]: row for row in read_rows(connection, _ACTIVITY, {"ids": list(ids), "most": most})}
 
 
 def costs(connection: Connection, ids: Sequence[int]) -> dict[int, Decimal | None]:
-    """What accounts have cost this month (UTC)."""
+    """Returns the cost of accounts this month (UTC)."""
     return {row["id"]: row["cost"] for row in read_rows(connection, _COSTS, {"ids": list(ids)})}
 
 
 def set_limits(connection: Connection, account: int, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes limits of an account, by their columns, and wakes workers; returns all of them.
+    """Changes limits of an account, by column, and wakes workers; returns all limits.
 
-    Raises ContentQueueError when there is no such account.
+    Raises ContentQueueError if the account does not exist.
     """
     values = {name: changes.get(name) for name in LIMITS}
     set_or_not = {f"set_{name}": name in changes for name in LIMITS}

@@ -1,4 +1,4 @@
-"""Arrays of PostgreSQL, written as texts: psycopg dumps each element, which costs more than all else in a report.
+"""Formats PostgreSQL arrays as text; psycopg would dump every element, the largest cost of a report.
 
 https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
 """
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 
 def integers(values: Iterable[int]) -> str:
-    """Of whole numbers."""
+    """Formats an array of integers."""
     return f"{{{','.join(map(str, values))}}}"
 
 
 def texts(values: Iterable[str | None]) -> str:
-    """Of texts; None is NULL."""
+    """Formats an array of texts; None becomes NULL."""
     return f"{{{','.join('NULL' if value is None else _quoted(value) for value in values)}}}"
 
 

@@ -1,4 +1,4 @@
-"""How much waits."""
+"""Counts waiting tasks."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ _COUNT = """
 
 
 def count_waiting(connection: Connection, categories: Sequence[str] | None) -> int:
-    """The number of tasks that could be claimed now."""
+    """Returns the number of tasks that could be claimed now."""
     return int(read_value(connection, _COUNT, {"categories": list(categories) if categories else None}))

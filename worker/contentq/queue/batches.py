@@ -1,6 +1,7 @@
-"""The functions of the SQL contract for batches of requests at a provider, for HandlerCalls of a worker.
+"""The functions of the SQL contract for request batches at a provider, called by a worker for its handlers.
 
-Each is one statement, on an asyncio connection in autocommit mode. Errors are psycopg's, but for LeaseLost.
+Each function is one statement, on an asyncio connection in autocommit mode. Errors are psycopg's, except
+LeaseLost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contentq.errors import ContentQueueError
 from contentq.queue.contract import Connection
 
 LEASE_LOST = "CQ004"
-"""SQLSTATE of the functions that tend a batch, for a worker that does not have its lease any more."""
+"""SQLSTATE of the batch functions if the worker no longer has the lease of the batch."""
 
 _FIELDS = """b.id, b.key::text, b.model, b.requests, b.status, b.provider_id, b.input_file, b.tending, b.failures,
            extract(epoch FROM clock_timestamp() - b.opened_at)::float8 AS age"""
@@ -39,11 +40,11 @@ _SWEEP = "SELECT contentq.sweep_batches(%s)"
 
 
 class LeaseLost(ContentQueueError):
-    """Another worker tends this batch now, or it has ended."""
+    """Another worker has the lease of this batch, or the batch has ended."""
 
 
 class Asked(NamedTuple):
-    """What an earlier attempt has asked, and the answer; both of its parts are None while there is none."""
+    """The request of an earlier attempt and its answer; status_code and answer are None until it arrives."""
 
     model: str
     body: str
@@ -52,7 +53,7 @@ class Asked(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch whose lease the worker has. age: seconds since its requests were chosen. wanted: tasks that wait."""
+    """A batch whose lease the worker has. age: seconds since its requests were chosen. wanted: waiting tasks."""
 
     id: int
     key: str
@@ -68,9 +69,9 @@ class Batch(NamedTuple):
 
 
 class News(NamedTuple):
-    """What has become known of a batch; what is None stays as it is, but for error: None says that all is well.
+    """News of a batch; None leaves a value unchanged, except for error: None means no error.
 
-    due_in: seconds until it is to be looked at again, with which the lease ends.
+    due_in: seconds until the next poll, when the lease ends.
     """
 
     input_file: str | None = None
@@ -92,7 +93,7 @@ class Line(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """An answer to a request. usage: what it has cost, a JSON object as text."""
+    """An answer to a request. usage: its usage and cost, a JSON object as text."""
 
     id: int
     attempt: int
@@ -104,12 +105,12 @@ class Answered(NamedTuple):
 async def ask(
     connection: Connection, worker_id: int, id_: int, attempt: int, provider: str, model: str, body: str
 ) -> bool:
-    """Asks a provider something for a task, to go with its next batch; whether it counted."""
+    """Stores a request of a task for the provider's next batch; returns whether the attempt was still valid."""
     return bool(await _value(connection, _ASK, [worker_id, id_, attempt, provider, model, body]))
 
 
 async def answer(connection: Connection, worker_id: int, id_: int, attempt: int) -> Asked | None:
-    """What has become of what was asked for a task; None when nothing was."""
+    """Returns the request of a task and its answer; None if there is no request."""
     cursor = await connection.execute(_ANSWER, [worker_id, id_, attempt])
     row = await cursor.fetchone()
     return None if row is None else Asked._make(row)
@@ -118,22 +119,22 @@ async def answer(connection: Connection, worker_id: int, id_: int, attempt: int)
 async def open_batch(
     connection: Connection, worker_id: int, provider: str, max_requests: int, max_bytes: int, gather: float
 ) -> Batch | None:
-    """A new batch of what was asked, when it is time; gather: seconds that the first of it waits for others."""
+    """Opens a batch of stored requests if one is due. gather: seconds that the oldest waits for others."""
     return await _batch(connection, _OPEN, [worker_id, provider, max_requests, max_bytes, gather])
 
 
 async def next_batch(connection: Connection, worker_id: int, provider: str) -> Batch | None:
-    """A batch that is to be tended; None when none is."""
+    """Leases a batch that needs attention; None if there is none."""
     return await _batch(connection, _NEXT, [worker_id, provider])
 
 
 async def hold(connection: Connection, worker_id: int, batch: Batch) -> None:
-    """Keeps the lease of a batch for another minute. Raises LeaseLost."""
+    """Extends the lease of a batch by a minute. Raises LeaseLost."""
     await _tend(connection, _HOLD, [worker_id, batch.id, batch.tending])
 
 
 async def lines(connection: Connection, worker_id: int, batch: Batch, after: Line | None) -> list[Line]:
-    """Some requests of a batch, after this one. Raises LeaseLost."""
+    """Returns the next requests of a batch, after this one. Raises LeaseLost."""
     id_, attempt = (0, 0) if after is None else (after.id, after.attempt)
     rows = await _tend(connection, _LINES, [worker_id, batch.id, batch.tending, id_, attempt])
     return [Line._make(row) for row in rows]
@@ -142,20 +143,20 @@ async def lines(connection: Connection, worker_id: int, batch: Batch, after: Lin
 async def sizes(
     connection: Connection, worker_id: int, batch: Batch, names: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], int]:
-    """The bytes of requests of a batch, by id and attempt, for those that are in it. Raises LeaseLost."""
+    """Returns the bytes of these requests by id and attempt, if they are in the batch. Raises LeaseLost."""
     ids, attempts = [id_ for id_, _ in names], [attempt for _, attempt in names]
     rows = await _tend(connection, _SIZES, [worker_id, batch.id, batch.tending, ids, attempts])
     return {(id_, attempt): size for id_, attempt, size in rows}
 
 
 async def note(connection: Connection, worker_id: int, batch: Batch, news: News) -> None:
-    """Notes what is known of a batch. Raises LeaseLost."""
+    """Records news of a batch. Raises LeaseLost."""
     due_in = None if news.due_in is None else timedelta(seconds=news.due_in)
     await _tend(connection, _NOTE, [worker_id, batch.id, batch.tending, *news[:-1], due_in])
 
 
 async def store(connection: Connection, worker_id: int, batch: Batch, answers: Sequence[Answered]) -> int:
-    """Stores answers, and makes their tasks ready; how many were new. Raises LeaseLost."""
+    """Stores answers and makes their tasks ready; returns how many were new. Raises LeaseLost."""
     columns = [list(column) for column in zip(*answers, strict=True)]
     rows = await _tend(connection, _STORE, [worker_id, batch.id, batch.tending, *columns])
     return int(rows[0][0])
@@ -169,7 +170,7 @@ async def close(
     error: str | None = None,
     retry_in: float = 0.0,
 ) -> int:
-    """Ends a batch; how many of its requests have no answer, and go with another one in so many seconds.
+    """Ends a batch; returns how many unanswered requests go into another batch after retry_in seconds.
 
     Raises LeaseLost.
     """
@@ -178,7 +179,7 @@ async def close(
 
 
 async def sweep(connection: Connection, worker_id: int) -> int:
-    """Forgets what is over; how many requests it forgot."""
+    """Deletes requests that are no longer needed; returns their number."""
     return int(await _value(connection, _SWEEP, [worker_id]))
 
 

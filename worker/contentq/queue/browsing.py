@@ -1,9 +1,8 @@
-"""Tasks a page at a time, the newest first, in bounded time however many there are.
+"""Pages through tasks, newest first, in bounded time for any number of tasks.
 
-Most of what one may look for has no index of its own, since each would cost every task that is submitted. So the
-tasks are looked through a part at a time, by their ids, until a page is full or some time is over; whoever looks
-can then go on from there. Where an index helps, a wide part costs no more than a narrow one: a plan is made for
-each.
+Most conditions have no index, because each index would slow down every submission. Therefore the tasks are
+searched in ranges of ids until a page is full or the time is up; the caller can then continue from there. Each
+range has its own plan, so that a wide range costs no more than a narrow one if an index helps.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from contentq.queue.reading import Connection, read_row, read_rows, read_value, 
 from contentq.queue.selectors import SELECTED, Selector, values_of
 
 PATIENCE = 0.1
-"""Seconds of looking after which no further part is begun."""
+"""Seconds of searching after which no further range is started."""
 
 PART_TIMEOUT = 400
-"""Milliseconds after which a part that is wider than the first is given up: there is more to read in it."""
+"""Milliseconds after which a range wider than the first is abandoned; the next page searches it again."""
 
 FIRST_PART = 10_000
-"""Ids of the part that is looked through first."""
+"""Number of ids in the first range."""
 
 WIDER = 3
-"""How many times as many ids each further part has."""
+"""Factor by which each further range is wider."""
 
 ENDS_TIMEOUT = 150
-"""Milliseconds after which the ends of what is selected are taken for those of all tasks."""
+"""Milliseconds after which the limits of the selection are replaced by those of all tasks."""
 
 _ENDS = "SELECT min(id) AS first, max(id) AS last FROM contentq.tasks"
 
-# What is submitted together lies together, maybe far from the newest. + 0: by the index on the condition.
+# Tasks of a batch are close together, maybe far from the newest. + 0 makes the index on the condition win.
 _ENDS_OF_BATCH = "SELECT min(id + 0) AS first, max(id + 0) AS last FROM contentq.tasks WHERE batch = %(batch)s"
 _ENDS_OF_ACCOUNT = """
     SELECT min(id + 0) AS first, max(id + 0) AS last
@@ -56,7 +55,7 @@ _ROWS = """
 
 
 class Found(NamedTuple):
-    """A page of tasks. before: the id to go on before; None at the end. is_cut: not full, and yet it goes on."""
+    """A page of tasks. before: where the next page starts; None at the end. is_cut: the time was up first."""
 
     tasks: list[dict[str, Any]]
     before: int | None
@@ -64,9 +63,9 @@ class Found(NamedTuple):
 
 
 def browse(connection: Connection, selector: Selector, topic: str | None, before: int | None, limit: int) -> Found:
-    """Tasks that fit a selector and whose topic begins like this, in any case; only those with ids below before.
+    """Searches tasks that match a selector and whose topic starts with a text, ignoring case, below the id before.
 
-    connection: in a transaction. Raises QueryCanceled when even a part takes longer than the transaction allows.
+    connection: in a transaction. Raises QueryCanceled if even the first range exceeds the statement timeout.
     """
     timeout = read_value(connection, "SELECT current_setting('statement_timeout')")
     first, last = _ends(connection, selector, timeout)
@@ -98,7 +97,7 @@ def browse(connection: Connection, selector: Selector, topic: str | None, before
 
 
 def _ends(connection: Connection, selector: Selector, timeout: str) -> tuple[int, int]:
-    """Between which ids all lies that is selected, and more: as far as an index says it in little time."""
+    """Returns limits for the ids of the selection, as narrow as an index finds them in little time."""
     statement = None
     if selector.batch is not None:
         statement = _ENDS_OF_BATCH
@@ -118,5 +117,5 @@ def _ends(connection: Connection, selector: Selector, timeout: str) -> tuple[int
 
 
 def rows(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
-    """What lists of tasks show of these, the newest first."""
+    """Returns the columns of lists for these tasks, newest first."""
     return read_rows(connection, _ROWS, [list(ids)])

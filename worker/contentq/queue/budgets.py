@@ -1,4 +1,4 @@
-"""Budgets of accounts and categories, by day and by month; over a plain connection in autocommit mode."""
+"""Budgets of accounts and categories, by day and month; over a plain connection in autocommit mode."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _UNSET = "SELECT contentq.unset_budget(%s::bigint, %s::text, %s::text)"
 
 
 def budget_status(connection: Connection) -> list[dict[str, Any]]:
-    """The budgets, as the view budget_status shows them: those that are nearest to their end first."""
+    """Returns the view budget_status: budgets that are nearest to their end first."""
     return read_rows(connection, _STATUS, [])
 
 
 def set_budget(
     connection: Connection, amount: Decimal, account: int | None, category: str | None, period: str
 ) -> None:
-    """Sets what attempts may cost in a day or a month: of an account, a category, both, or all (None).
+    """Limits the cost of attempts per day or month: of an account, a category, both, or all (None).
 
-    Raises ContentQueueError when there is no such account.
+    Raises ContentQueueError if the account does not exist.
     """
     read_value(connection, _SET, [amount, account, category, period])
 
 
 def unset_budget(connection: Connection, account: int | None, category: str | None, period: str) -> bool:
-    """Takes a budget away; whether there was one."""
+    """Removes a budget; returns whether it existed."""
     return bool(read_value(connection, _UNSET, [account, category, period]))

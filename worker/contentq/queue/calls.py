@@ -1,4 +1,4 @@
-"""The statements of the Python API, and what their errors mean, for whichever library runs them."""
+"""The statements of the Python API and the meaning of their errors, independent of the database library."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from contentq.task import NewTask, ReviewStatus
 from contentq.tracing import current_traceparent
 
 TASKS = "contentq.tasks"
-"""The view of the queue, whatever schema its table is in."""
+"""The view of all tasks, in a fixed schema."""
 
 MAX_ROWS = 500
-"""Tasks in one statement: PostgreSQL takes 65,535 values at most."""
+"""Tasks per statement: PostgreSQL accepts at most 65,535 values."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A statement with its values, in which {name} stands for the value of this name."""
+    """A statement with its values; {name} stands for the value with this name."""
 
     statement: str
     values: Mapping[str, Any]
 
     def written(self, form: str) -> str:
-        """The statement for a library that writes a value in this form, such as %({})s or :{}."""
+        """Returns the statement with placeholders in this form, such as %({})s or :{}."""
         return self.statement.format_map({name: form.format(name) for name in self.values})
 
 
 def cancel(task_id: str) -> Call:
-    """Gives one row: the new status or NULL."""
+    """Returns one row: the new status or NULL."""
     return Call("SELECT contentq.cancel({task_id})", {"task_id": task_id})
 
 
 def requeue(task_id: str, note: str | None) -> Call:
-    """Gives one row: the new status or NULL."""
+    """Returns one row: the new status or NULL."""
     return Call("SELECT contentq.requeue({task_id}, {note})", {"task_id": task_id, "note": note})
 
 
 def approve(content_id: int, reviewer: str | None, note: str | None, review_status: ReviewStatus) -> Call:
-    """Gives one row: approved."""
+    """Returns one row: approved."""
     return Call(
         "SELECT contentq.approve({content_id}, {reviewer}, {note}, {review_status})",
         {"content_id": content_id, "reviewer": reviewer, "note": note, "review_status": review_status},
@@ -56,7 +56,7 @@ def approve(content_id: int, reviewer: str | None, note: str | None, review_stat
 def reject(
     content_id: int, reviewer: str | None, note: str | None, revise: bool, review_status: ReviewStatus
 ) -> Call:
-    """Gives one row: rejected, or pending."""
+    """Returns one row: rejected or pending."""
     return Call(
         "SELECT contentq.reject({content_id}, {reviewer}, {note}, {revise}, {review_status})",
         {
@@ -70,17 +70,17 @@ def reject(
 
 
 def explain(task_id: str) -> Call:
-    """Gives a row for each line."""
+    """Returns one row for each line."""
     return Call("SELECT line FROM contentq.explain({task_id}) AS e (line)", {"task_id": task_id})
 
 
 class Submission:
-    """Tasks on their way into the queue: calls to make, and then the task_ids."""
+    """Tasks to insert: yields the calls to make, then returns the task_ids."""
 
     def __init__(self, tasks: Iterable[NewTask]) -> None:
-        """Raises InputRefused for what can be told without the database.
+        """Raises InputRefused for problems that need no database to detect.
 
-        Tasks that name no traceparent have that of the active span, when there is one.
+        Tasks without a traceparent get that of the active span, if there is one.
         """
         self._tasks = [
             _given(task, f"task {number}: " if number > 1 else "") for number, task in enumerate(tasks, 1)
@@ -91,16 +91,16 @@ class Submission:
         self._returned: list[str] = []
 
     def calls(self) -> Iterator[Call]:
-        """The statements; each gives the task_ids that it has inserted, in the order of the tasks."""
+        """Yields the statements; each returns the task_ids that it inserted, in the order of the tasks."""
         for start in range(0, len(self._tasks), MAX_ROWS):
             yield _insert(self._tasks[start : start + MAX_ROWS])
 
-    def took(self, rows: Iterable[Any]) -> None:
-        """Takes the rows that a call has given."""
+    def add_returned(self, rows: Iterable[Any]) -> None:
+        """Takes the rows that a call returned."""
         self._returned += [row[0] for row in rows]
 
     def task_ids(self) -> list[str]:
-        """The task_id of each task; those that were there already were not inserted, and have their own."""
+        """Returns the task_id of each task; tasks that already existed keep their own."""
         named = {task["task_id"] for task in self._tasks if "task_id" in task}
         made = (task_id for task_id in self._returned if task_id not in named)
         return [task["task_id"] if "task_id" in task else next(made) for task in self._tasks]
@@ -156,7 +156,7 @@ def _insert(tasks: list[dict[str, Any]]) -> Call:
 
 
 _NOT_MIGRATED = {"3F000", "42P01", "42883"}
-"""Names in schema contentq that do not exist: schema, table, function."""
+"""SQLSTATEs of a missing schema, table or function."""
 
 _NO_REFERENCE = "23503"
 _ACCOUNT = re.compile(r"\(account_id\)=\((\d+)\)")
@@ -167,20 +167,20 @@ _LOCKED = "55P03"
 _FORBIDDEN = "42501"
 
 REVIEW_REFUSED = "CQ005"
-"""What approve() and reject() raise when somebody else has decided, or the task cannot go back."""
+"""What approve() and reject() raise if another reviewer has decided, or the task cannot be requeued."""
 
 
 def is_of_sqlalchemy(connection: object) -> bool:
-    """Whether it may be one of SQLAlchemy's, which is imported only then; also a subclass, such as SQLModel's."""
+    """Whether this is SQLAlchemy's, or of a subclass, such as SQLModel's; does not import SQLAlchemy."""
     return any(each.__module__.partition(".")[0] == "sqlalchemy" for each in type(connection).__mro__)
 
 
 @contextmanager
-def understood() -> Iterator[None]:
-    """Turns errors of the database that say something about the call into contentq's.
+def translate_errors() -> Iterator[None]:
+    """Converts database errors about the call into contentq's.
 
-    Others, such as a lost connection, a deadlock or a serialization failure, stay as they are: the caller's own
-    way to run its transaction again looks for them.
+    Other errors, such as a lost connection, a deadlock or a serialization failure, are not changed: the caller's
+    own retry logic handles them.
     """
     try:
         yield
@@ -195,29 +195,29 @@ def _meaning(error: BaseException) -> ContentQueueError | None:
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if not isinstance(state, str):
         return None
-    said = _said(error)
+    message = _message_of(error)
     if state in _NOT_MIGRATED:
         return SchemaMismatch(
-            f"the database is not migrated, or by another version ({said}); run: contentq migrate"
+            f"the database is not migrated, or was migrated by another version ({message}); run: contentq migrate"
         )
     if state == REVIEW_REFUSED:
-        return ReviewRefused(said)
+        return ReviewRefused(message)
     if state == _NO_DATA:
-        return ContentQueueError(said)
+        return ContentQueueError(message)
     if state == _LOCKED:
-        return ContentQueueError("another session has the task locked; try again when its transaction has ended")
+        return ContentQueueError("another session has locked the task; try again when its transaction has ended")
     if state == _FORBIDDEN:
         return ContentQueueError(
-            f"the database refuses it to this role: {said}; docs/how-to/set-up-the-database.md lists the roles"
+            f"the database refused the call: {message}; docs/how-to/operate.md lists the roles and their rights"
         )
     if state == _NO_REFERENCE and (account := _ACCOUNT.search(str(error))):
         return InputRefused(NO_ACCOUNT.format(account[1]))
     if state[:2] in ("22", "23"):
-        return InputRefused(f"the database refused a task: {said}")
+        return InputRefused(f"the database refused a task: {message}")
     return None
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     diagnostics = getattr(error, "diag", None)
     parts = [getattr(diagnostics, "message_primary", None), getattr(diagnostics, "message_detail", None)]
     return "; ".join(filter(None, parts)) or str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""A row that was claimed, as a task."""
+"""Converts a claimed row to a task."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COMPUTED = {
     "seconds_left": "CASE WHEN isfinite(timeout_at) THEN "
     "extract(epoch FROM timeout_at - clock_timestamp())::float8 END",
-    "handler_state": "handler_state::text",  # which psycopg might not be able to read, for all tasks of a claim
+    "handler_state": "handler_state::text",  # if psycopg could not parse it, the whole claim would fail
 }
 
 CLAIMED = ", ".join(
     f"extract(epoch FROM {name})::float8" if name in _TIMES else _COMPUTED.get(name, name) for name in Task._fields
 )
-"""What a claim selects, in the order of the fields of Task; times in seconds since 1970, which can always be read:
-whatever a producer has put there, and whatever the database's DateStyle and time zone are."""
+"""The columns of a claim, in the order of the fields of Task. Times are seconds since 1970, which can always be
+read, whatever a producer has stored and whatever DateStyle and time zone the database has."""
 
 
 def task_of(row: Sequence[Any]) -> Task:
-    """The task of a row of CLAIMED."""
+    """Converts a row of CLAIMED to a task."""
     values = list(row)
     for place in _PLACES:
         if values[place] is not None:
@@ -35,7 +35,7 @@ def task_of(row: Sequence[Any]) -> Task:
 
 
 def _time(seconds: float) -> datetime:
-    """A time; one that Python cannot hold, such as infinity, becomes the last or the first that it can."""
+    """Converts a time; the limits of datetime replace times beyond them, such as infinity."""
     try:
         return _EPOCH + timedelta(seconds=seconds)
     except (OverflowError, ValueError):

@@ -1,7 +1,7 @@
-"""What a producer may set of a task, and what each value must be; for messages about those that are refused.
+"""Checks of the values that a producer may set, for messages about refused ones.
 
-PostgreSQL itself decides whether a value is accepted. These checks say what is wrong with one that was not, and
-check the few values that options give before anything is read.
+PostgreSQL decides whether a value is accepted. These checks explain a refusal, and check the few values of options
+before any file is read.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def _check_of(column: Column) -> Callable[[str], str | None]:
 
 
 PROBLEM: dict[str, Callable[[str], str | None]] = {column.name: _check_of(column) for column in SETTABLE}
-"""By column: what is wrong with a text as its value, None when nothing is (spec.md section 1)."""
+"""By column: a function that returns what is wrong with a text as its value, or None."""
 
 NAMES = tuple(PROBLEM)
 """The columns that a producer may set."""
 
 TIMES = tuple(column.name for column in SETTABLE if column.is_time)
-"""Those that hold a time."""
+"""The columns of times."""
 
 BEGINS_WITH_A_YEAR = re.compile(r"\s*\d{4}").match
 """Cheap check that a time is absolute, not `tomorrow` or `infinity`."""

@@ -1,6 +1,6 @@
 """The functions of the SQL contract that a worker calls, on an asyncio connection in autocommit mode.
 
-Each is one statement. Errors are psycopg's, but for NotRegistered.
+Each is one statement. Errors are psycopg's, except NotRegistered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Connection = psycopg.AsyncConnection[TupleRow]
 READY_CHANNEL = "contentq_ready"
 
 NOT_REGISTERED = "CQ001"
-"""SQLSTATE of claim() and heartbeat() for a worker that was given up."""
+"""SQLSTATE of claim() and heartbeat() for a worker that is no longer registered."""
 
 _REGISTER = "SELECT contentq.register_worker(%s, %s, %s, %s, %s, %s, %s, %s)"
 _DRAIN = "SELECT contentq.drain_worker(%s)"
@@ -53,14 +53,14 @@ _CLAIM = f"""
     SELECT {", ".join(["NULL"] * len(Task._fields))}, NULL,
            extract(epoch FROM contentq.next_claim_in(%s))::float8,
            contentq.waits_for(%s)"""
-"""The tasks, each with its earlier content; and in the last row how long to sleep should they be too few, and what
-is in the way of the worker."""
+"""The tasks, each with its earlier content. The last row has the time to sleep if there are too few, and what the
+worker waits for."""
 _WAITING = "SELECT contentq.anything_waits(%s, make_interval(secs => %s))"
 _COMPLETE = "SELECT contentq.complete(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[])"
 _STORE = """
     SELECT contentq.store(%s, %s::bigint[], %s::integer[], %s::pg_catalog.text[], %s::pg_catalog.text[],
                           %s::integer[], %s::pg_catalog.text[])"""
-"""These two are also called in handlers' transactions, whose search_path may find anyone's types."""
+"""These two are also called in handlers' transactions, whose search_path may find other types of the same name."""
 _FAIL = """
     SELECT r.id, r.attempt,
            contentq.fail(%s, r.id, r.attempt, r.message, r.permanent, r.retry_after, r.error_class, r.unanswered,
@@ -92,8 +92,8 @@ _CHARGED = """
     WITH charged AS MATERIALIZED (
         SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])
     )"""
-"""What the attempts of a report have cost, before it: they are charged while they are held. The condition that
-there is such a row does not depend on the rows of the report, so that it is decided before any of them is."""
+"""Charges the cost of the attempts before the report, while the worker still holds them. The condition on this row
+does not depend on the rows of the report, so that PostgreSQL evaluates it before any of them."""
 _RECORD_USAGE = "SELECT contentq.record_usage(%s, %s::bigint[], %s::integer[], %s::text[])"
 _PROGRESS = """
     SELECT contentq.report_progress(%s, %s::bigint[], %s::integer[], %s::real[], %s::text[])"""
@@ -102,13 +102,13 @@ _RELEASE = "SELECT contentq.release(%s, %s::bigint[], %s::integer[])"
 
 
 class NotRegistered(ContentQueueError):
-    """The database has given this worker up; what it runs is no longer its own."""
+    """The worker is no longer registered, and has lost its tasks."""
 
 
 class Beat(NamedTuple):
     """The answer to a heartbeat.
 
-    to_stop: (id, attempt) of tasks that the worker should stop. at: when it was made, by the database's clock.
+    to_stop: (id, attempt) of tasks that the worker should stop. at: its time, by the database's clock.
     """
 
     to_stop: list[tuple[int, int]]
@@ -116,10 +116,10 @@ class Beat(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What a claim has brought.
+    """The result of a claim.
 
-    previous: by id, what earlier attempts have produced. more_in: seconds after which there may be more, None when
-    nothing is known to come. waits_for: what keeps the worker from having more, in words for the log.
+    previous: by id, the content of earlier attempts. more_in: seconds until more tasks may be ready; None if none
+    are expected. waits_for: what prevents the worker from claiming more, as text for the log.
     """
 
     tasks: list[Task]
@@ -138,7 +138,7 @@ async def register_worker(
     version: str,
     categories: Sequence[str] | None,
 ) -> int:
-    """Registers a worker; returns its id. gate: its key; several of which each task enters one, or None."""
+    """Registers a worker; returns its id. gate: one key; several keys, of which each task enters one; or None."""
     has_one = gate is None or isinstance(gate, str)
     gate, gates = (gate, None) if has_one else (None, gate)
     values = [hostname, pid, slots, handler, gate, version, _array(categories), _array(gates)]
@@ -151,17 +151,17 @@ async def drain_worker(connection: Connection, worker_id: int) -> None:
 
 
 async def deregister_worker(connection: Connection, worker_id: int) -> list[int]:
-    """Removes the worker and releases what it still holds; returns the ids of those tasks."""
+    """Removes the worker and releases its tasks; returns their ids."""
     return await _ids(connection, DEREGISTER, [worker_id])
 
 
 async def heartbeat(
     connection: Connection, worker_id: int, held: Sequence[tuple[int, int]], complete_until: float | None
 ) -> Beat:
-    """Keeps the worker alive and tells which tasks it should stop. Raises NotRegistered.
+    """Sends a heartbeat; returns which tasks the worker should stop. Raises NotRegistered.
 
-    held: (id, attempt) of each task that the worker holds. complete_until: the time of an earlier heartbeat up to
-    which held is complete: whatever else was claimed for the worker until then is released; None for nothing.
+    held: (id, attempt) of all tasks of the worker. complete_until: the time of an earlier heartbeat up to which
+    held is complete: other tasks that were claimed for the worker before it are released; None releases none.
     """
     ids, attempts = integers(id_ for id_, _ in held), integers(attempt for _, attempt in held)
     try:
@@ -173,17 +173,17 @@ async def heartbeat(
 
 
 async def maintain(connection: Connection) -> float:
-    """Does what is due of the housekeeping; returns seconds until it should be called again."""
+    """Runs the maintenance that is due; returns the seconds until the next call."""
     return float(await _value(connection, _MAINTAIN, []))
 
 
 async def stay_open(connection: Connection) -> None:
-    """Keeps the server from ending this session when it is idle, whatever the database or the role is set to."""
+    """Keeps the server from ending this session when idle, whatever the database or the role sets."""
     await connection.execute("SET idle_session_timeout = 0")
 
 
 async def listen(connection: Connection) -> None:
-    """Asks for the notifications that wake idle workers."""
+    """Listens for the notifications that wake idle workers."""
     await connection.execute(f"LISTEN {READY_CHANNEL}")
 
 
@@ -192,7 +192,7 @@ async def claim(
 ) -> Claimed:
     """Claims up to max_tasks tasks of the worker's categories, most urgent first. Raises NotRegistered.
 
-    task_ids: only these, whatever they wait for.
+    task_ids: only these tasks, even if they are not ready.
     """
     named = None if task_ids is None else integers(task_ids)
     try:
@@ -206,26 +206,26 @@ async def claim(
 
 
 async def anything_waits(connection: Connection, categories: Sequence[str] | None, idle_for: float) -> bool:
-    """Whether a task is ready, waits for its retry, or is held by a worker not heard for idle_for seconds.
+    """Whether a task is ready, waits for a retry, or belongs to a worker that was silent for idle_for seconds.
 
-    Tasks that producers scheduled for later do not count, nor do those of accounts that are held. A worker that
-    waits for something has then heard every other that is alive, and rescues the tasks of those that are not.
+    Ignores tasks that producers scheduled for later, and tasks of blocked accounts. Heartbeats of live workers
+    arrive within idle_for, so that a waiting worker rescues the tasks of dead ones.
     """
     return bool(await _value(connection, _WAITING, [_array(categories), idle_for]))
 
 
 async def complete(connection: Connection, worker_id: int, outcomes: Sequence[Completed]) -> list[int]:
-    """Completes tasks; returns the ids that counted."""
+    """Completes tasks; returns the ids of those whose report was valid."""
     return await _ids(connection, *_complete_call(worker_id, outcomes))
 
 
 async def store(connection: Connection, worker_id: int, outcomes: Sequence[Stored]) -> list[int]:
-    """Stores content and completes its tasks; returns the ids that counted."""
+    """Stores content and completes its tasks; returns the ids of those whose report was valid."""
     return await _ids(connection, *_store_call(worker_id, outcomes))
 
 
 def completion_call(outcome: Completed | Stored) -> tuple[str, list[Any]]:
-    """The statement, with its values, that completes one task; it returns a row when that counted."""
+    """Returns the statement and values that complete one task; it returns a row if the report was valid."""
     if isinstance(outcome, Stored):
         return _store_call(outcome.held.worker_id, [outcome])
     return _complete_call(outcome.held.worker_id, [outcome])
@@ -250,7 +250,7 @@ def _store_call(worker_id: int, outcomes: Sequence[Stored]) -> tuple[str, list[A
 
 
 async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed]) -> dict[int, str]:
-    """Reports failed attempts; returns the new status of each task whose report counted."""
+    """Reports failed attempts; returns the new status of each task whose report was valid."""
     ids, attempts = _names(outcomes)
     values = [
         worker_id,
@@ -267,7 +267,7 @@ async def fail(connection: Connection, worker_id: int, outcomes: Sequence[Failed
 
 
 async def revise(connection: Connection, worker_id: int, outcomes: Sequence[Revised]) -> dict[int, str]:
-    """Reports drafts whose checks failed; returns the new status of each task whose report counted."""
+    """Reports drafts whose checks failed; returns the new status of each task whose report was valid."""
     ids, attempts = _names(outcomes)
     drafts = [o.draft for o in outcomes]
     values = [
@@ -287,7 +287,7 @@ async def revise(connection: Connection, worker_id: int, outcomes: Sequence[Revi
 
 
 async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoozed]) -> dict[int, str]:
-    """Puts tasks back to pending for a while, nothing charged; returns the new status of each that counted."""
+    """Snoozes tasks, with no retry charged; returns the new status of each task whose report was valid."""
     ids, attempts = _names(outcomes)
     values = [
         ids,
@@ -303,26 +303,26 @@ async def snooze(connection: Connection, worker_id: int, outcomes: Sequence[Snoo
 
 
 async def record_usage(connection: Connection, held: Held, usage: str | None) -> None:
-    """Adds what a call has cost while its attempt goes on. Made twice, it counts twice."""
+    """Adds the cost of a call to a running attempt. Calling it twice counts it twice."""
     ids, attempts = integers([held.id]), integers([held.attempt])
     await connection.execute(_RECORD_USAGE, [held.worker_id, ids, attempts, texts([usage])])
 
 
 async def report_progress(connection: Connection, worker_id: int, notes: Sequence[Progressed]) -> None:
-    """Notes how far attempts are; those that are over are left alone."""
+    """Records the progress of attempts; ignores attempts that have ended."""
     ids, attempts = _names(notes)
     values = [worker_id, ids, attempts, [n.fraction for n in notes], texts(n.note for n in notes)]
     await connection.execute(_PROGRESS, values)
 
 
 async def locked_tasks(connection: Connection, worker_id: int, ids: Sequence[int]) -> dict[int, str]:
-    """Those of these tasks that cannot be reported since another session has locked something; what, and who."""
+    """Returns the tasks whose report waits for another session's lock; by id, what is locked and by whom."""
     cursor = await connection.execute(_LOCKED, [worker_id, integers(ids)])
     return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 async def release(connection: Connection, worker_id: int, outcomes: Sequence[Released]) -> list[int]:
-    """Gives tasks back, nothing charged; returns the ids that went back to pending."""
+    """Releases tasks, with no retry charged; returns the ids of those that are pending again."""
     ids, attempts = _names(outcomes)
     return await _ids(connection, _RELEASE, [worker_id, ids, attempts])
 
@@ -332,7 +332,7 @@ def _array(texts: Sequence[str] | None) -> list[str] | None:
 
 
 def _names(outcomes: Sequence[Outcome | Progressed]) -> tuple[str, str]:
-    """The ids and the attempts, as arrays."""
+    """Returns the ids and the attempts as arrays."""
     held: list[Held] = [o.held for o in outcomes]
     return integers(h.id for h in held), integers(h.attempt for h in held)
 
@@ -354,7 +354,7 @@ async def _statuses(
     worker_id: int,
     outcomes: Sequence[Failed | Snoozed],
 ) -> dict[int, str]:
-    """Makes a report that gives (id, attempt, new status), and with it what these have cost; the new statuses."""
+    """Runs a report that returns (id, attempt, new status), and charges usage first; returns the new statuses."""
     if any(o.usage is not None for o in outcomes):
         report = _CHARGED + report.format(first="EXISTS (SELECT FROM charged)")
         values = [worker_id, *_names(outcomes), texts(o.usage for o in outcomes), *values]
@@ -365,7 +365,7 @@ async def _statuses(
 
 
 def _new_statuses(rows: Sequence[TupleRow]) -> dict[int, str]:
-    """By id, the new statuses that a report has given, of those that counted."""
+    """Returns the new statuses by id, for reports that were valid."""
     return {row[0]: row[2] for row in rows if row[2] is not None}
 
 

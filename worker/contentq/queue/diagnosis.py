@@ -1,7 +1,7 @@
-"""Looking for what is wrong with the queue, or soon will be: what SQL finds, and what only a client can see.
+"""Finds problems of the queue: those that SQL can detect, and those that only a client can see.
 
-The SQL function contentq.doctor() knows the database from within. From without, one sees a pooler on the way to
-it, how far the clock here is from its own, and whether its schema is that of this program.
+The SQL function contentq.doctor() sees the database from inside. Only a client sees a pooler in between, the
+difference of the clocks, and whether the schema matches this program.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from contentq.finding import SEVERITIES, Finding
 from contentq.queue.reading import Connection, read_rows, read_value
 
 CLOCK_TOLERANCE = 5.0
-"""Seconds that the clock here may differ from the one of the database."""
+"""Seconds that this machine's clock may differ from the database's."""
 
 STATEMENT_TIMEOUT = "30s"
-"""What the SQL function may take at most. It takes less than a second unless the server is overloaded."""
+"""Limit of the SQL function, which takes less than a second unless the server is overloaded."""
 
 _SHARING_LOOKS = 5
-"""How often two clients of a pooler are compared: another client may come in between."""
+"""How often two clients of a pooler are compared, because another client may get the session in between."""
 
 _DOCTOR = """
     SELECT severity, finding, subject, detail, why, mend
@@ -40,10 +40,10 @@ def examine(
     open_another: Callable[[], Connection],
     has_listen_dsn: bool = False,
 ) -> list[Finding]:
-    """All that is found, the worst first.
+    """Returns all findings, worst first.
 
-    connection: in autocommit mode. patience: how long a transaction may be open. open_another: connects once more,
-    in the same way. has_listen_dsn: whether workers are given a way past the pooler.
+    connection: in autocommit mode. patience: how long a transaction may be open. open_another: opens a second
+    connection to the same database. has_listen_dsn: whether workers have a DSN that bypasses the pooler.
     """
     found = [*compare_schema(connection), *_compare_clocks(connection)]
     if not has_listen_dsn:
@@ -54,12 +54,12 @@ def examine(
 
 
 def in_order(found: Iterable[Finding]) -> list[Finding]:
-    """The worst first."""
+    """Sorts findings, worst first."""
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 
 def ask_the_database(connection: Connection, patience: timedelta) -> list[Finding]:
-    """What the SQL function finds, the worst first; in whatever transaction the connection is."""
+    """Returns the findings of the SQL function, worst first; uses the connection's transaction, if any."""
     return in_order(Finding(**row) for row in read_rows(connection, _DOCTOR, [patience]))
 
 
@@ -82,15 +82,15 @@ def _compare_clocks(connection: Connection) -> Iterator[Finding]:
             "advice",
             "clock_differs",
             "this machine",
-            f"its clock is {where} the one of the database",
-            "The queue goes by the clock of the database; times that are computed here (deadlines, delays), and "
-            "those of logs, do not fit it.",
-            "let the clocks of both machines be kept by NTP",
+            f"its clock is {where} the clock of the database",
+            "The queue uses the clock of the database. Times computed on this machine, such as deadlines and "
+            "delays, and the times in logs do not match it.",
+            "synchronize the clocks of both machines with NTP",
         )
 
 
 def _look_for_pooler(connection: Connection, open_another: Callable[[], Connection]) -> Iterator[Finding]:
-    """Two clients that get the same session after each other, while both are connected, share it."""
+    """Detects a pooler: two clients that are connected at the same time use the same session."""
     if leads_to_the_server(connection):
         return
     with open_another() as other:
@@ -100,7 +100,7 @@ def _look_for_pooler(connection: Connection, open_another: Callable[[], Connecti
             "advice",
             "pooler",
             "connection",
-            "it leads through a pooler whose clients share sessions (transaction mode)",
-            "A worker on it hears of no new task, and looks for them now and then instead.",
-            "contentq worker --listen-dsn DSN (or CONTENTQ_LISTEN_DSN), where DSN leads to the server itself",
+            "it goes through a pooler whose clients share sessions (transaction mode)",
+            "A worker on this connection gets no notifications of new tasks; it finds them only by polling.",
+            "contentq worker --listen-dsn DSN (or CONTENTQ_LISTEN_DSN), where DSN bypasses the pooler",
         )

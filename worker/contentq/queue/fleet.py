@@ -1,4 +1,4 @@
-"""Figures of the whole queue, for machines. Each function is a quick statement or two, within limited()."""
+"""Metrics of the whole queue. Each function runs one or two quick statements within limited()."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from psycopg import sql
 from contentq.queue.reading import Connection, read_row, read_rows, read_value
 
 MOST_GATES = 200
-"""Gates that are told of: workers name them."""
+"""Maximum number of gates reported, because workers choose their keys."""
 
 MOST_ACCOUNTS = 1000
-"""Accounts that are told of, those with the most tasks first."""
+"""Maximum number of accounts reported, those with the most tasks first."""
 
 LATE = 70.0
-"""Seconds that a completion may be committed after its completed_at: a handler's own transaction has 60."""
+"""Seconds by which a commit may be later than completed_at: a handler's own transaction has 60."""
 
 
 class EndedTasks(NamedTuple):
-    """What became visible since an earlier look: by bucket how many, and the sum of seconds.
+    """Completions that became visible since an earlier look: counts and sums of seconds by bucket.
 
     waiting, running: {number of the bucket: (tasks, seconds)}; bucket 0 is below the first bound.
     """
@@ -33,7 +33,7 @@ class EndedTasks(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """A moment of the database: what had been committed by then."""
+    """A moment of the database: the transactions that were committed by then."""
 
     at: float
     snapshot: str
@@ -42,7 +42,7 @@ class Look:
 
 @contextmanager
 def limited(connection: Connection, seconds: float) -> Iterator[None]:
-    """A transaction that only reads, each of whose statements has a time limit."""
+    """A read-only transaction with a time limit for each statement."""
     with connection.transaction():
         connection.execute(
             b"SELECT set_config('statement_timeout', %s, true), set_config('transaction_read_only', 'on', true)",
@@ -52,102 +52,102 @@ def limited(connection: Connection, seconds: float) -> Iterator[None]:
 
 
 def waiting_tasks(connection: Connection) -> list[dict[str, Any]]:
-    """Pending tasks by priority: priority, is_scheduled (for later), tasks."""
+    """Counts pending tasks by priority and is_scheduled (for later)."""
     return read_rows(connection, _WAITING)
 
 
 def other_tasks(connection: Connection, pending: int) -> dict[str, int]:
-    """Tasks by status, without the pending ones. Completed ones of large tables are an estimate."""
+    """Counts the other tasks by status. In large tables, the number of completed tasks is an estimate."""
     return {row["status"]: row["tasks"] for row in read_rows(connection, _OTHERS, [pending])}
 
 
 def oldest_ready(connection: Connection) -> float:
-    """Seconds since the oldest of the ready tasks became ready; 0 when none is.
+    """Returns the seconds since the oldest ready task became ready; 0 if no task is ready.
 
-    Of each priority the 1000 that were submitted first are looked at.
+    Considers the 1000 oldest submissions of each priority.
     """
     return float(read_value(connection, _OLDEST))
 
 
 def failures(connection: Connection) -> dict[str, int]:
-    """Failed attempts since the queue was made, by the class of their error."""
+    """Counts failed attempts since the queue was created, by error class."""
     return {row["error_class"]: row["attempts"] for row in read_rows(connection, _FAILURES)}
 
 
 def usage(connection: Connection) -> list[dict[str, Any]]:
-    """What attempts have cost, yesterday and today (UTC): day, model, attempts, both tokens, cost."""
+    """Returns the usage of yesterday and today (UTC): day, model, attempts, both tokens, cost."""
     return read_rows(connection, _USAGE.format(sql.SQL("u.model")))
 
 
 def usage_of_accounts(connection: Connection) -> list[dict[str, Any]]:
-    """The same by account_id in place of the model."""
+    """Returns the same by account_id instead of model."""
     return read_rows(connection, _USAGE.format(sql.SQL("u.account_id")))
 
 
 def accounts(connection: Connection) -> list[dict[str, Any]]:
-    """Tasks of accounts that have any pending or running: account_id, pending, processing."""
+    """Counts tasks of accounts with pending or running ones: account_id, pending, processing."""
     return read_rows(connection, _ACCOUNTS, [MOST_ACCOUNTS])
 
 
 def gates(connection: Connection) -> list[dict[str, Any]]:
-    """Gates as the view gate_status has them: key, state, running, pace, refused, unanswered."""
+    """Returns the gates of the view gate_status: key, state, running, pace, refused, unanswered."""
     return read_rows(connection, _GATES, [MOST_GATES])
 
 
 def workers(connection: Connection) -> list[dict[str, Any]]:
-    """Workers by state: state, workers, busy, slots, heartbeat_age."""
+    """Returns workers by state: state, workers, busy, slots, heartbeat_age."""
     return read_rows(connection, _WORKERS)
 
 
 def dead_workers(connection: Connection) -> int:
-    """Workers that were found dead within the last hour."""
+    """Counts workers that were found dead within the last hour."""
     return int(read_value(connection, _DEAD_WORKERS))
 
 
 def reviews(connection: Connection) -> tuple[int, float]:
-    """Contents that wait for a review, and seconds since the oldest of them was made."""
+    """Returns the number of contents that wait for a review, and the age of the oldest in seconds."""
     row = read_row(connection, _REVIEWS)
     assert row is not None
     return row["contents"], row["oldest_age"]
 
 
 def blocked_accounts(connection: Connection) -> dict[str, int]:
-    """Accounts of which nothing starts: paused, and over_budget."""
+    """Counts accounts whose tasks are not claimed: paused, and over_budget."""
     row = read_row(connection, _BLOCKED)
     assert row is not None
     return row
 
 
 def budgets(connection: Connection) -> dict[str, int]:
-    """Budgets by state: ok, near, used_up."""
+    """Counts budgets by state: ok, near, used_up."""
     return {row["state"]: row["budgets"] for row in read_rows(connection, _BUDGETS)}
 
 
 def upkeep(connection: Connection) -> dict[str, Any]:
-    """What the rest depends on: revision, maintenance_age (seconds), notification_queue (0 to 1)."""
+    """Returns the state of the upkeep: revision, maintenance_age (seconds), notification_queue (0 to 1)."""
     row = read_row(connection, _UPKEEP)
     assert row is not None
     return row
 
 
 def ids_used(connection: Connection) -> dict[str, float]:
-    """By table, the part of the ids of its type that is behind it, from 0 to 1."""
+    """Returns the used share of the ids by table, from 0 to 1."""
     return {row["tab"]: row["used"] for row in read_rows(connection, _IDS_USED)}
 
 
 def look(connection: Connection) -> Look:
-    """This moment."""
+    """Returns the current moment."""
     row = read_row(connection, _LOOK)
     assert row is not None
     return Look(**row)
 
 
 def completed_since(connection: Connection, before: Look, bounds: Sequence[float]) -> tuple[Look, EndedTasks]:
-    """Tasks whose completion became visible since a look, and the look to ask with the next time.
+    """Returns the completions that became visible since a look, and the look to pass the next time.
 
-    bounds: of the buckets, in seconds, ascending. Every completion is in one answer, whenever it was committed: it
-    is decided by the transaction that has written the row, and not by its time. One that was written within a
-    subtransaction, and was not committed at the look before, may be left out.
+    bounds: of the buckets, in seconds, ascending. Every completion is in exactly one result, whenever it was
+    committed: the transaction that wrote the row decides, not its time. A completion that was written within a
+    subtransaction, and was uncommitted at the look before, may be missing.
     """
     name = sql.Identifier(_schema(connection), "content_generation_tasks")
     values = {**before.__dict__, "late": LATE, "bounds": [float(bound) for bound in bounds]}
@@ -191,7 +191,7 @@ _OTHERS = """
         ELSE greatest(w.rows - %s::bigint - (SELECT coalesce(sum(e.tasks), 0) FROM exact AS e), 0)::bigint
     END
     FROM whole AS w"""
-"""To count millions of completed tasks would take longer than all the rest."""
+"""Counting millions of completed tasks would take longer than everything else."""
 
 _OLDEST = """
     SELECT coalesce(extract(epoch FROM clock_timestamp()) - min(o.since), 0)::float8

@@ -1,4 +1,4 @@
-"""Pausing: gates of providers, single accounts, and everything; over a plain connection in autocommit mode."""
+"""Pauses of gates, accounts and the whole queue; over a plain connection in autocommit mode."""
 
 from __future__ import annotations
 
@@ -53,44 +53,45 @@ _OVER_BUDGET = """
 
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "max_running")
-"""The columns of a gate that operators set."""
+"""The columns of a gate's limits."""
 
 
 def close_gate(connection: Connection, key: str, duration: timedelta | None, reason: str | None) -> datetime | str:
-    """Closes a gate for so long, without a duration until it is opened; until when it is closed now.
+    """Closes a gate for this long, or until it is opened; returns until when it is closed.
 
-    It stays closed for longer when it was. The answer is a text where Python has no such time, such as infinity.
+    A gate that is already closed for longer stays closed. Times that Python cannot represent, such as infinity,
+    are returned as text.
     """
     return read_value(connection, _CLOSE, [key, duration, reason])  # type: ignore[no-any-return]
 
 
 def open_gate(connection: Connection, key: str) -> bool:
-    """Opens a gate; whether it was closed."""
+    """Opens a gate; returns whether it was closed."""
     return bool(read_value(connection, _OPEN, [key]))
 
 
 def closed_gates(connection: Connection) -> list[str]:
-    """The keys of the gates that are closed now."""
+    """Returns the keys of the gates that are closed now."""
     return read_values(connection, _CLOSED)
 
 
 def gates_of_live_workers(connection: Connection) -> list[str]:
-    """The keys of the gates that live workers have, each once."""
+    """Returns the keys of the gates of live workers, each once."""
     return read_values(connection, _OF_LIVE_WORKERS)
 
 
 def pause_account(connection: Connection, account: int, duration: timedelta | None) -> datetime | str:
-    """Pauses an account for so long, without a duration until it is resumed; until when it is paused.
+    """Pauses an account for this long, or until it is resumed; returns until when it is paused.
 
-    Raises ContentQueueError when there is no such account.
+    Raises ContentQueueError if the account does not exist.
     """
     return _of_account(account, read_value(connection, _PAUSE, [duration, account]))  # type: ignore[no-any-return]
 
 
 def resume_account(connection: Connection, account: int) -> bool:
-    """Ends the pause of an account; whether it was paused.
+    """Ends the pause of an account; returns whether it was paused.
 
-    Raises ContentQueueError when there is no such account.
+    Raises ContentQueueError if the account does not exist.
     """
     was_paused = bool(_of_account(account, read_value(connection, _RESUME, [account])))
     read_value(connection, "SELECT pg_notify('contentq_ready', '')", [])
@@ -98,7 +99,7 @@ def resume_account(connection: Connection, account: int) -> bool:
 
 
 def over_budget_until(connection: Connection, account: int) -> datetime | str | None:
-    """Until when an account waits since a budget of it is used up; None when none is."""
+    """Returns until when an account is blocked because a budget of it is used up; None if it is not."""
     return read_value(connection, _OVER_BUDGET, [account])  # type: ignore[no-any-return]
 
 
@@ -109,7 +110,7 @@ def _of_account(account: int, value: Any) -> Any:
 
 
 def set_limits(connection: Connection, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes what operators have set at a gate, by its columns; returns all of it."""
+    """Changes limits of a gate, by column; returns all of them."""
     values = {name: changes.get(name) for name in LIMITS}
     set_or_not = {f"set_{name}": name in changes for name in LIMITS}
     read_value(connection, _SET_LIMITS, {"key": key, **values, **set_or_not})
@@ -117,10 +118,10 @@ def set_limits(connection: Connection, key: str, changes: Mapping[str, Any]) -> 
 
 
 def gate_status(connection: Connection) -> list[dict[str, Any]]:
-    """The gates, as the view gate_status shows them."""
+    """Returns the view gate_status."""
     return read_rows(connection, _STATUS, [])
 
 
 def gates_with_limits(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """The first gates of the view gate_status, and all that operators have set at them."""
+    """Returns the first gates of the view gate_status, with all their limits."""
     return read_rows(connection, _STATUS_AND_LIMITS, [limit])

@@ -1,4 +1,4 @@
-"""Looking at the queue: tasks one by one, and the views."""
+"""Reads tasks and views."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VIEWS = (
 )
 
 _EXPRESSIONS = {"result": "result::text AS result"}
-"""How columns are read that psycopg would not give as they were stored."""
+"""Columns that psycopg would not return as they are stored."""
 
 
 def _select_list(columns: Iterable[Column]) -> str:
@@ -93,76 +93,76 @@ _VIEW = sql.SQL("SELECT * FROM contentq.{} LIMIT {}")
 def tasks(
     connection: Connection, selector: Selector, before: int | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
-    """Tasks, newest first, without their results; before: only ids below this one, to page on."""
+    """Lists tasks, newest first, without their results. before: only ids below this one, for the next page."""
     page = {"newest_first": True, "beyond": before, "limit": limit}
     return read_rows(connection, _LIST, {**values_of(selector), **page})
 
 
 def task(connection: Connection, task_id: str) -> dict[str, Any] | None:
-    """All columns of one task, its result as the text that was stored; None when there is no such task."""
+    """Returns all columns of a task, its result as the stored text; None if the task does not exist."""
     return read_row(connection, _SHOW, [task_id])
 
 
 def task_id_of(connection: Connection, id_: int) -> str | None:
-    """The task_id of the task with this id; None when there is no such task."""
+    """Returns the task_id of the task with this id; None if the task does not exist."""
     found: str | None = read_value(connection, _TASK_ID, [id_])
     return found
 
 
 def state(connection: Connection, task_id: str) -> dict[str, Any] | None:
-    """What changes of a task while it runs, and the time in the database; None when there is no such task."""
+    """Returns the columns that change while a task runs, and the database's time; None for an unknown task."""
     return read_row(connection, _STATE, [task_id])
 
 
 def explain(connection: Connection, task_id: str) -> list[str]:
-    """Why a task is not running, or what became of it: a line for each reason."""
+    """Returns why a task is not running, or how it ended: one line for each reason."""
     return read_values(connection, "SELECT line FROM contentq.explain(%s) AS e (line)", [task_id])
 
 
 def content(connection: Connection, task_id: str) -> dict[str, Any] | None:
-    """The content of a task; None when it has none, or names one of another account."""
+    """Returns the content of a task; None if it has none, or refers to content of another account."""
     return read_row(connection, _CONTENT, [task_id])
 
 
 def task_as_json(connection: Connection, task_id: str, with_content: bool) -> str | None:
-    """A task as PostgreSQL writes it in JSON, its result as it was stored, to the last digit of its numbers."""
+    """Returns a task as PostgreSQL formats it in JSON; its result keeps every digit of its numbers."""
     found: str | None = read_value(connection, _SHOW_JSON_WITH_CONTENT if with_content else _SHOW_JSON, [task_id])
     return found
 
 
 def error_groups(connection: Connection, since: datetime | None, limit: int) -> list[dict[str, Any]]:
-    """What tasks failed of, since a time, by kind, most tasks first."""
+    """Groups the errors of tasks since a time by kind, most frequent first."""
     return read_rows(connection, _ERRORS, [since, limit])
 
 
 def batches(connection: Connection, names: list[str] | None, limit: int) -> list[dict[str, Any]]:
-    """These batches, or those that were submitted last, latest first."""
+    """Returns these batches, or the latest ones, latest first."""
     return read_rows(connection, _BATCHES, [names, limit])
 
 
 def latest_batches(connection: Connection, limit: int) -> list[str]:
-    """The names of the batches that were submitted last, latest first."""
+    """Returns the names of the latest batches, latest first."""
     return read_values(connection, "SELECT contentq.latest_batches(%s)", [limit])
 
 
 def latency(connection: Connection, period: timedelta, by: str | None = None) -> list[dict[str, Any]]:
-    """How long tasks waited and ran that were completed in this period; by account, category or priority."""
+    """Returns waiting and running times of tasks completed in this period, by account, category or priority."""
     return read_rows(connection, _LATENCY, [period, by])
 
 
 def now(connection: Connection) -> datetime:
-    """The time by the database's clock."""
+    """Returns the time by the database's clock."""
     found: datetime = read_value(connection, "SELECT clock_timestamp()")
     return found
 
 
 def view(connection: Connection, name: str, limit: int = 20) -> list[dict[str, Any]]:
-    """The first rows of a view of schema contentq."""
+    """Returns the first rows of a view in schema contentq."""
     return read_rows(connection, _VIEW.format(sql.Identifier(name), limit))
 
 
 def views(connection: Connection, names: Iterable[str], limit: int = 20) -> dict[str, list[dict[str, Any]]]:
-    """The first rows of views of schema contentq, all as of one moment; for a connection in autocommit mode."""
+    """Returns the first rows of views as of one moment. connection: in autocommit mode."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():

@@ -1,4 +1,4 @@
-"""The queue as it is at this moment, for a display that looks again and again."""
+"""The current state of the queue, for a display that polls it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import psycopg
 from contentq.queue.reading import Connection, read_row, read_rows
 
 SPAN = 60
-"""Seconds over which the rates go back."""
+"""Period of the rates, in seconds."""
 
 TIMEOUT = 10
-"""Seconds after which the server gives up a query of a look."""
+"""Seconds after which the server cancels a query."""
 
 MOST_COUNTED = 100_000
-"""Tasks that have failed, or timed out, are counted up to here."""
+"""Failed and timed-out tasks are counted up to this number."""
 
-# By the columns' indexes: statement_timestamp() stays the same within a statement, clock_timestamp() does not.
+# statement_timestamp() allows an index scan because it is constant within a statement; clock_timestamp() is not.
 _FLOW = f"""
     WITH span AS (
         SELECT date_trunc('second', statement_timestamp()) - interval '{SPAN} seconds' AS since,
@@ -103,27 +103,27 @@ _GATES = """
 
 @dataclass(frozen=True)
 class Live:
-    """What is known of one moment. Each row of a list says in of_all how many there are, shown or not."""
+    """The state at one moment. of_all in each row of a list is the total number of its rows."""
 
     at: datetime
     """The time by the database's clock."""
     database: str
     submitted: list[int]
-    """Tasks submitted in each second of SPAN, the earliest first."""
+    """Tasks submitted in each second of SPAN, earliest first."""
     completed: list[int]
     waited: tuple[float, float] | None
-    """Seconds from ready to started, of the last 10,000 tasks completed within SPAN: the median, and what 95 % are
-    below."""
+    """Median and 95th percentile of the seconds from ready to started, of the last 10,000 tasks completed within
+    SPAN."""
     ran: tuple[float, float] | None
     pending: int
     scheduled: int
     processing: int
     failed: int
-    """MOST_COUNTED at most."""
+    """At most MOST_COUNTED."""
     timeout: int
     oldest_ready: timedelta | None
     slots: int
-    """Of workers that are not silent."""
+    """Slots of workers that are not silent."""
     live_workers: int
     accounts: list[dict[str, Any]]
     running: list[dict[str, Any]]
@@ -132,7 +132,7 @@ class Live:
 
 
 def look(connection: Connection, rows: int) -> Live:
-    """Reads the state of one moment, with so many rows of each kind; for a connection in autocommit mode."""
+    """Reads the state of one moment, with up to this many rows of each kind. connection: in autocommit mode."""
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():

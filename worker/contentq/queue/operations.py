@@ -1,4 +1,4 @@
-"""What operators do to tasks, over a plain connection in autocommit mode."""
+"""Changes of tasks by operators, over a plain connection in autocommit mode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from contentq.queue.reading import Connection, read_value
 
 BATCH = 1000
-"""Rows in one call; each is a transaction of its own, so that no lock is held for long."""
+"""Rows per call; each call is its own transaction, so that locks are short."""
 
 _DELETE = "DELETE FROM contentq.tasks WHERE task_id = %s AND status <> 'processing' RETURNING status"
 
@@ -15,47 +15,47 @@ _STATUS = "SELECT status FROM contentq.tasks WHERE task_id = %s"
 
 
 def cancel(connection: Connection, task_id: str) -> str | None:
-    """Cancels a task; its new status, None when that is refused."""
+    """Cancels a task; returns its new status, or None if that is refused."""
     return _text(connection, "SELECT contentq.cancel(%s)", task_id)
 
 
 def requeue(connection: Connection, task_id: str, note: str | None = None) -> str | None:
-    """Puts a task back that has failed, timed out, or has rejected content; its new status, None when refused.
+    """Requeues a task that failed, timed out, or has rejected content; returns its new status, or None if refused.
 
-    note: what the handler finds as the error of the attempt before.
+    note: what the handler gets as the error of the attempt before.
     """
     return _text(connection, "SELECT contentq.requeue(%s, %s)", task_id, note)
 
 
 def delete(connection: Connection, task_id: str) -> str | None:
-    """Deletes a task that is not processing; its last status, None when that is refused. Its content stays."""
+    """Deletes a task that is not processing; returns its last status, or None if refused. Its content stays."""
     return _text(connection, _DELETE, task_id)
 
 
 def status_of(connection: Connection, task_id: str) -> str | None:
-    """The status of a task, None when there is no such task."""
+    """Returns the status of a task; None if the task does not exist."""
     return _text(connection, _STATUS, task_id)
 
 
 def sweep_timeouts(connection: Connection) -> int:
-    """Ends every task whose deadline has passed; how many."""
+    """Ends all tasks whose deadline has passed; returns their number."""
     return _until_done(connection, "SELECT contentq.sweep_timeouts(%s)", [BATCH])
 
 
 def rescue_dead_workers(connection: Connection) -> int:
-    """Takes back every task of a worker that has gone silent; how many."""
+    """Rescues all tasks of workers that send no heartbeats; returns their number."""
     return _until_done(
         connection, "SELECT contentq.rescue_dead_workers(heartbeat_timeout) FROM contentq.settings", []
     )
 
 
 def cleanup(connection: Connection, older_than: timedelta) -> int:
-    """Deletes every completed task that ended longer ago than this; how many."""
+    """Deletes completed tasks that ended longer ago than this; returns their number."""
     return _until_done(connection, "SELECT contentq.cleanup(%s, %s)", [older_than, BATCH])
 
 
 def cleanup_failed(connection: Connection, older_than: timedelta) -> int:
-    """Deletes every task that failed or timed out longer ago than this; how many."""
+    """Deletes failed and timed-out tasks that ended longer ago than this; returns their number."""
     return _until_done(connection, "SELECT contentq.cleanup_failed(%s, %s)", [older_than, BATCH])
 
 

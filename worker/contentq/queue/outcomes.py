@@ -1,4 +1,4 @@
-"""What can become of one attempt at a task, as a worker reports it."""
+"""The outcomes of an attempt that a worker reports."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import NamedTuple
 
 SPREAD = 0.2
-"""The part of its delay by which a snoozed task is later at most."""
+"""Maximum extra delay of a snoozed task, as a share of its delay."""
 
 CANCELLED = "Cancelled"
 """The error class of an attempt that was stopped because its task was cancelled."""
 
 
 class Held(NamedTuple):
-    """Names the attempt that an outcome belongs to: it counts only while (worker, id, attempt) holds."""
+    """Names an attempt. A report on it is valid only while this worker has this attempt of the task."""
 
     worker_id: int
     id: int
@@ -26,7 +26,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler ended well; result is JSON as text."""
+    """The handler succeeded; result is JSON as text."""
 
     held: Held
     result: str
@@ -34,9 +34,9 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The handler produced content, to be stored with the completion.
+    """The handler produced content, which is stored when the task is completed.
 
-    extra: a JSON object as text, whose members are added to the result; None for none.
+    extra: members to add to the result, a JSON object as text, or None.
     """
 
     held: Held
@@ -50,8 +50,8 @@ class Stored:
 class Failed:
     """The attempt failed. permanent: no retry. retry_after: delay of the retry; None for the backoff.
 
-    unanswered: the provider did not answer. usage: what it has cost all the same, a JSON object as text.
-    state: what the next attempt finds, a JSON object as text; None leaves what is there.
+    unanswered: the provider did not answer. usage: its usage and cost, a JSON object as text. state: the state for
+    the next attempt, a JSON object as text; None keeps the existing state.
     """
 
     held: Held
@@ -66,10 +66,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """Checks of what the handler has produced failed: message says which, one a line, and draft is kept.
+    """Checks of the content failed: message names them, one per line; the draft is stored.
 
-    draft: None when there is none. extra: as in Stored, with what the attempt has cost. max_revisions: how often
-    the task goes back for this. keep_for_review: the last draft completes it, and waits for its review.
+    draft: None if there is none. extra: as in Stored, with usage and cost of the attempt. max_revisions: how often
+    the task is requeued for this. keep_for_review: the last draft completes the task and waits for a review.
     """
 
     held: Held
@@ -82,12 +82,12 @@ class Revised:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """The task is to be claimed again after a delay, with no retry charged.
+    """The task should be claimed again after a delay, with no retry charged.
 
-    delay: None when no one has said how long. is_refusal: a provider has refused the call, and a gate hears of it;
-    otherwise the handler has put the task off for a reason of its own. refused_by: the gate of that provider.
-    nothing_left: it said that it takes no call for so long. state: what the next attempt finds, a JSON object as
-    text; None leaves what is there. usage: what the attempt has cost all the same, a JSON object as text.
+    delay: None if it is not known. is_refusal: a provider has refused the call, which a gate records; otherwise
+    the handler has snoozed the task for its own reason. refused_by: the gate of that provider. nothing_left: the
+    provider accepts no calls during the delay. state: the state for the next attempt, a JSON object as text; None
+    keeps the existing state. usage: its usage and cost, a JSON object as text.
     """
 
     held: Held
@@ -102,10 +102,10 @@ class Snoozed:
 
     @property
     def delay_left(self) -> timedelta | None:
-        """What is left of the delay: the report may have been long in coming.
+        """Returns the rest of the delay, because the report may be late.
 
-        Tasks that are refused at the same moment are not to come back at the same moment: snooze() sees to it when
-        it knows of the refusal. A delay of the handler's own is kept.
+        Tasks that were refused at the same moment should not be ready at the same moment: snooze() spreads them if
+        a gate records the refusal. A delay that the handler chose is not changed.
         """
         if self.delay is None:
             return None
@@ -116,27 +116,28 @@ class Snoozed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The task is given back unfinished, with nothing charged."""
+    """The task is released unfinished, with nothing charged."""
 
     held: Held
 
 
 @dataclass(frozen=True, slots=True)
 class Returned(Released):
-    """The task is given back before its handler has begun: it was claimed ahead, and others can have it."""
+    """The task is released before its handler has started: it was claimed ahead, and other workers can take it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue(Released):
-    """The deadline passed: the task ends as timeout, or goes back should someone have moved the deadline."""
+    """The deadline has passed: the task ends as timeout, or is released if its deadline was moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftGate:
-    """A call behind a gate has ended, and the attempt goes on. None of it ends the attempt.
+    """A call behind a gate has ended; the attempt continues.
 
-    gate: None when the worker has not several, and only the usage counts. outcome: answered, refused, exhausted or
-    unanswered. delay: the time that the provider has named. usage: what the call has cost, a JSON object as text.
+    gate: None if the worker does not have several gates; then only the usage is recorded. outcome: answered,
+    refused, exhausted or unanswered. delay: the time that the provider named. usage: usage and cost of the call, a
+    JSON object as text.
     """
 
     gate: str | None
@@ -148,7 +149,7 @@ class LeftGate:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How far an attempt is: the fraction done, from 0 to 1, and a note. None of it ends the attempt."""
+    """The progress of an attempt, which continues: the fraction done, from 0 to 1, and a note."""
 
     held: Held
     fraction: float | None

@@ -1,4 +1,4 @@
-"""The queue at a glance, at a cost that does not grow with it: what is many is counted up to a limit."""
+"""An overview of the queue at a cost that does not grow with it: large numbers are counted up to a limit."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 from contentq.queue.reading import Connection, read_row, read_rows, read_value
 
 MOST_COUNTED = 10_000
-"""What is more is said to be more."""
+"""Counting stops here; a larger number is shown as `more`."""
 
 MOST_COMPLETED = 10_000
-"""Tasks from which rates and waiting times are computed: those that were completed last, within an hour."""
+"""Tasks that rates and waiting times are computed from: the latest completed ones, at most one hour old."""
 
 BUCKETS = 30
-"""Parts of the time that these were completed in."""
+"""Number of intervals into which their time is divided."""
 
 STATUSES = ("pending", "processing", "completed", "failed", "timeout")
 
 PRIORITIES = range(10, 0, -1)
 
-# Each with its own constants: a plan for a value that is not known yet may read the whole table.
+# Each status has its own constant, because a generic plan may read the whole table.
 _COUNTS = " UNION ALL ".join(
     f"""
     SELECT '{status}' AS status, count(*) AS tasks
@@ -82,7 +82,7 @@ _WINDOW = """
            n.now AS until
     FROM (SELECT clock_timestamp() AS now) AS n"""
 
-# Of numbers: the difference of two times that someone made up may be more than an interval holds.
+# With numbers instead of times: the difference of two arbitrary times may not fit into an interval.
 _BUCKETS = """
     SELECT e.place, count(*) AS completed,
            percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY e.waited) AS waited
@@ -105,7 +105,7 @@ _BUCKETS = """
     ) AS e
     GROUP BY e.place"""
 
-# Both from one look at the usage of a month, which may be many rows.
+# Both results come from one scan of a month of usage, which may have many rows.
 _SPENDING = """
     WITH n AS (
         SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today
@@ -142,58 +142,58 @@ _SPENDING = """
 
 
 class Rates(NamedTuple):
-    """What was completed lately, in equal parts of the time."""
+    """Completed tasks, in equal intervals of time."""
 
     since: datetime
     until: datetime
     completed: list[int]
     waited: list[list[float] | None]
-    """The 50th, 95th and 99th percentile of seconds from when a task was ready to when it started."""
+    """The 50th, 95th and 99th percentile of the seconds from ready to started."""
 
     @property
     def per_second(self) -> float:
-        """Completed tasks a second."""
+        """Completed tasks per second."""
         seconds = (self.until - self.since).total_seconds()
         return sum(self.completed) / seconds if seconds > 0 else 0.0
 
 
 class Spending(NamedTuple):
-    """What attempts have cost."""
+    """The cost of attempts."""
 
     days: list[tuple[str, Decimal]]
-    """Each of the last 30 days (UTC)."""
+    """The cost of each of the last 30 days (UTC)."""
     accounts: list[dict[str, Any]]
-    """The accounts that have cost most this month (UTC), with their budgets."""
+    """The accounts with the highest cost this month (UTC), with their budgets."""
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:
-    """Tasks of each status; MOST_COUNTED + 1 when there are more."""
+    """Counts tasks by status; MOST_COUNTED + 1 means more."""
     return {row["status"]: row["tasks"] for row in read_rows(connection, _COUNTS)}
 
 
 def about_all(connection: Connection) -> int | None:
-    """How many tasks there are, as the database estimates it; None when it does not know yet."""
+    """Returns the database's estimate of the number of tasks; None if it has none yet."""
     about: int | None = read_value(connection, _ABOUT)
     return about
 
 
 def ready_by_priority(connection: Connection) -> list[dict[str, Any]]:
-    """Tasks that may start now, of each priority that there are any: at most MOST_COUNTED + 1, and the oldest."""
+    """Returns each priority that has ready tasks, their count up to MOST_COUNTED + 1, and the oldest."""
     return [row for row in read_rows(connection, _READY) if row["tasks"]]
 
 
 def front_by_account(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """Whose the first MOST_COUNTED tasks in line are: the accounts with the most of them."""
+    """Groups the first MOST_COUNTED tasks in line by account, most tasks first."""
     return read_rows(connection, _FRONT, [limit])
 
 
 def count_reviews(connection: Connection) -> int:
-    """Contents that wait for a review; MOST_COUNTED + 1 when there are more."""
+    """Counts contents that wait for a review; MOST_COUNTED + 1 means more."""
     return int(read_value(connection, _REVIEWS))
 
 
 def rates(connection: Connection) -> Rates:
-    """What was completed in the last hour, or since MOST_COMPLETED tasks if that is shorter."""
+    """Returns rates over the last hour, or over the last MOST_COMPLETED tasks if they took less time."""
     window = read_row(connection, _WINDOW, [MOST_COMPLETED])
     assert window is not None
     completed, waited = [0] * BUCKETS, [None] * BUCKETS
@@ -203,7 +203,7 @@ def rates(connection: Connection) -> Rates:
 
 
 def spending(connection: Connection, limit: int) -> Spending:
-    """What the last days have cost, and so many accounts."""
+    """Returns the cost of the last days, and of this many accounts."""
     rows = read_rows(connection, _SPENDING, [limit])
     days = [(f"{row['day']:%m-%d}", row["cost"]) for row in rows if row["day"] is not None]
     return Spending(days, [row for row in rows if row["day"] is None])

@@ -1,7 +1,8 @@
-"""Reading rows, whatever DateStyle and IntervalStyle the database has.
+"""Reads rows, independent of the DateStyle and IntervalStyle of the database.
 
-psycopg reads times that arrive as text only in PostgreSQL's ISO style. A setting of the session would not help:
-through a pooler in transaction mode sessions are shared. These answers arrive in binary, which no setting changes.
+psycopg reads times in text form only in PostgreSQL's ISO style. Changing the setting of the session would not
+help, because clients of a pooler in transaction mode share sessions. These queries get binary results, which no
+setting changes.
 """
 
 from __future__ import annotations
@@ -27,30 +28,30 @@ Statement = str | sql.Composed
 INFINITY = "infinity"
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Of PostgreSQL's binary times: https://www.postgresql.org/docs/current/datatype-datetime.html"""
+"""Day 0 of PostgreSQL's binary times: https://www.postgresql.org/docs/current/datatype-datetime.html"""
 
 _PERIOD = timedelta(days=146_097) // timedelta(microseconds=1)
 """Microseconds of 400 years, after which the calendar repeats."""
 
 
 def read_rows(connection: Connection, query: Statement, values: Values = None) -> list[dict[str, Any]]:
-    """All rows of a query, by the names of its columns."""
+    """Returns all rows of a query as dictionaries."""
     return _execute(connection, dict_row, query, values).fetchall()
 
 
 def read_row(connection: Connection, query: Statement, values: Values = None) -> dict[str, Any] | None:
-    """The first row of a query; None when there is none."""
+    """Returns the first row of a query; None if there is none."""
     return _execute(connection, dict_row, query, values).fetchone()
 
 
 def read_value(connection: Connection, query: Statement, values: Values = None) -> Any:
-    """The first column of the first row; None when there is no row."""
+    """Returns the first column of the first row; None if there is none."""
     row = _execute(connection, tuple_row, query, values).fetchone()
     return None if row is None else row[0]
 
 
 def read_values(connection: Connection, query: Statement, values: Values = None) -> list[Any]:
-    """The first column of every row."""
+    """Returns the first column of every row."""
     return [row[0] for row in _execute(connection, tuple_row, query, values).fetchall()]
 
 
@@ -64,10 +65,10 @@ def _execute(
 
 
 class TimeLoader(TimestamptzBinaryLoader):
-    """Takes a time that Python cannot hold, such as infinity, as text."""
+    """Loads times; those that Python cannot represent, such as infinity, become text."""
 
     def load(self, data: Any) -> Any:
-        """Reads what PostgreSQL sent."""
+        """Loads a value that PostgreSQL sent."""
         try:
             return super().load(data)
         except psycopg.DataError:
@@ -75,10 +76,10 @@ class TimeLoader(TimestamptzBinaryLoader):
 
 
 class RealLoader(Float4BinaryLoader):
-    """Takes a number of single precision as its shortest decimal fraction: 0.1, not 0.10000000149."""
+    """Loads single-precision numbers as their shortest decimal fraction: 0.1, not 0.10000000149."""
 
     def load(self, data: Any) -> Any:
-        """Reads what PostgreSQL sent; None for what is no number, or infinite, which JSON does not have."""
+        """Loads a value that PostgreSQL sent; None for NaN and infinity, which JSON does not have."""
         number: float = super().load(data)
         if not math.isfinite(number):
             return None
@@ -90,7 +91,7 @@ class RealLoader(Float4BinaryLoader):
 
 
 def _far_time(microseconds: int) -> str:
-    """A time before the year 1 or after the year 9999, as PostgreSQL writes it."""
+    """Formats a time before year 1 or after year 9999 as PostgreSQL does."""
     if microseconds in (2**63 - 1, -(2**63)):
         return INFINITY if microseconds > 0 else f"-{INFINITY}"
     periods, rest = divmod(microseconds, _PERIOD)

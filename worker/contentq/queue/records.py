@@ -1,4 +1,4 @@
-"""Reading tasks from CSV and JSON lines, a few at a time, knowing on which line each begins."""
+"""Reads tasks from CSV and JSON Lines in a stream, with their line numbers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from contentq.queue.columns import NAMES
 from contentq.queue.submission import Row
 
 LONGEST = 10_000_000
-"""Bytes in one line and characters in one field: far more than a task holds, far less than memory."""
+"""Maximum bytes of a line and characters of a field: far more than a task needs, far less than memory."""
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def from_csv(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
-    """The columns that the first line names, and the rows. An empty field is left out. Raises InputRefused."""
+    """Returns the columns of the header, and the rows. An empty field counts as left out. Raises InputRefused."""
     csv.field_size_limit(LONGEST)
     reader = csv.reader(_lines(file), strict=True)
     try:
@@ -29,13 +29,15 @@ def from_csv(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
         raise InputRefused(f"line 1: the header is not CSV: {error}") from None
     if not any(header):
         found = "line 1" if reader.line_num else "the file"
-        raise InputRefused(f"{found} is empty; line 1 names the columns, for instance: account_id,topic,priority")
+        raise InputRefused(
+            f"{found} is empty; line 1 must name the columns, for example: account_id,topic,priority"
+        )
     _check_header(header)
     return header, _csv_rows(reader, len(header))
 
 
 def from_json_lines(file: IO[bytes]) -> tuple[list[str], Iterator[Row]]:
-    """All columns that there are, and the rows: one JSON object a line. Raises InputRefused."""
+    """Returns all columns, and the rows: one JSON object per line. Raises InputRefused."""
     return list(NAMES), _json_rows(file)
 
 
@@ -49,8 +51,8 @@ def _csv_rows(reader: Any, width: int) -> Iterator[Row]:
                     yield row
                 elif row:
                     raise InputRefused(
-                        f"line {line} has {_fields(len(row))}, the header {width}; "
-                        "put a field with a comma in it in double quotes"
+                        f"line {line} has {_fields(len(row))}, but the header has {width}; "
+                        "enclose fields that contain commas in double quotes"
                     )
                 line = reader.line_num + 1
         except csv.Error as error:
@@ -59,7 +61,7 @@ def _csv_rows(reader: Any, width: int) -> Iterator[Row]:
 
 
 def _json_rows(file: IO[bytes]) -> Iterator[Row]:
-    # Numbers are taken as they are written: PostgreSQL is the one to read them.
+    # Numbers stay as they are written; PostgreSQL reads them.
     decode: Callable[[str], Any] = json.JSONDecoder(
         parse_int=str, parse_float=str, parse_constant=_no_constant
     ).decode
@@ -74,7 +76,7 @@ def _json_rows(file: IO[bytes]) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:
             raise InputRefused(f"line {line} is not JSON: {error}") from None
         if not isinstance(task, dict):
-            raise InputRefused(f'line {line} is not a JSON object; write for instance {{"topic": "…"}}')
+            raise InputRefused(f'line {line} is not a JSON object; write for example {{"topic": "…"}}')
         row: Row = [""] * len(places)
         try:
             for name, value in task.items():
@@ -90,10 +92,10 @@ def _json_rows(file: IO[bytes]) -> Iterator[Row]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[str]:
-    """The lines as text. Raises InputRefused for what PostgreSQL could not hold."""
+    """Yields the lines as text. Raises InputRefused for text that PostgreSQL cannot store."""
     for number, line in enumerate(iter(partial(file.readline, LONGEST), b""), 1):
         if len(line) == LONGEST and not line.endswith(b"\n"):
-            raise InputRefused(f"line {number} is longer than {LONGEST:,} bytes; is it really a file of tasks?")
+            raise InputRefused(f"line {number} is longer than {LONGEST:,} bytes; is this a file of tasks?")
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -101,14 +103,14 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
                 f"line {number} is not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
             ) from None
         if "\x00" in text:
-            raise InputRefused(f"line {number} holds a NUL character; remove it, or save the file as UTF-8")
+            raise InputRefused(f"line {number} contains a NUL character; remove it, or save the file as UTF-8")
         yield text
 
 
 def _check_header(header: Sequence[str]) -> None:
     for place, name in enumerate(header):
         if name in header[:place]:
-            raise InputRefused(f"line 1 names the column {name} twice; leave one of them out")
+            raise InputRefused(f"line 1 names the column {name} twice; remove one of them")
         if name in NAMES:
             continue
         for separator, called in _OTHER_SEPARATORS.items():
@@ -120,11 +122,11 @@ def _check_header(header: Sequence[str]) -> None:
 def _unknown_column(name: str) -> str:
     close = get_close_matches(name.lower(), NAMES, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    return f"there is no column {name[:60]!r} to fill{hint} (there are {', '.join(NAMES)})"
+    return f"unknown column {name[:60]!r}{hint} (columns: {', '.join(NAMES)})"
 
 
 def _as_text(name: str, value: object) -> str:
-    """A JSON value that is not a string, as PostgreSQL reads it; nothing for null."""
+    """Converts a JSON value that is not a string to text for PostgreSQL; null becomes empty."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -132,17 +134,17 @@ def _as_text(name: str, value: object) -> str:
     if name == "keywords" and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return ",".join(value)
     shape = "a list" if isinstance(value, list) else "an object"
-    raise ValueError(f"{name} is {shape}; it must be a text or a number")
+    raise ValueError(f"{name} is {shape}; it must be a string or a number")
 
 
 def _check_characters(line: int, row: Row) -> None:
     for name, value in zip(NAMES, row, strict=True):
         if "\x00" in value:
-            raise InputRefused(f"line {line}: {name} holds a NUL character; remove it")
+            raise InputRefused(f"line {line}: {name} contains a NUL character; remove it")
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise InputRefused(f"line {line}: {name} holds half of a surrogate pair; remove it") from None
+            raise InputRefused(f"line {line}: {name} contains half of a surrogate pair; remove it") from None
 
 
 def _no_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What reviewers see, and what they decide, over a plain connection in autocommit mode."""
+"""Reviews of content, over a plain connection in autocommit mode."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SELECTORS = {
     "since": "timestamptz",
     "until": "timestamptz",
 }
-"""What selects content that waits: its account, and of its task category, batch and time of submission."""
+"""Selectors of waiting content: its account, and the category, batch and submission time of its task."""
 
 _SELECTED = ", ".join(f"%({name})s::{kind}" for name, kind in SELECTORS.items())
 
@@ -91,44 +91,44 @@ _STEP = {
 }
 
 EVERYTHING: Mapping[str, Any] = {"since": "-infinity"}
-"""The selectors for all content that waits: the functions refuse none at all."""
+"""Selectors for all waiting content; the functions refuse an empty selection."""
 
 
 def waiting(
     connection: Connection, selectors: Mapping[str, Any], after_id: int, limit: int
 ) -> list[dict[str, Any]]:
-    """Content that waits for its review, oldest first; after_id: only ids above this one, to page on."""
+    """Returns content that waits for a review, oldest first. after_id: only larger ids, for the next page."""
     return read_rows(connection, _WAITING, {**_all_of(selectors), "after_id": after_id, "limit": limit})
 
 
 def count(connection: Connection, selectors: Mapping[str, Any], most: int) -> int:
-    """How much content waits for its review; no more than most are counted."""
+    """Counts content that waits for a review, up to most."""
     return int(read_value(connection, _COUNT, {**_all_of(selectors), "limit": most}) or 0)
 
 
 def content(connection: Connection, content_id: int) -> dict[str, Any] | None:
-    """A content with what its task was asked for; None when there is no such content."""
+    """Returns a content with the parameters of its task; None if it does not exist."""
     return read_row(connection, _SHOW, [content_id])
 
 
 def version_before(connection: Connection, content_id: int) -> dict[str, Any] | None:
-    """What the same task had produced before this content; None when it is the first."""
+    """Returns the version before this content from the same task; None if this is the first."""
     return read_row(connection, _BEFORE, [content_id])
 
 
 def waiting_before(connection: Connection, selectors: Mapping[str, Any], before_id: int) -> int | None:
-    """The content before this one that waits for its review; account_id, category and batch select it."""
+    """Returns the waiting content before this one; account_id, category and batch select it."""
     found: int | None = read_value(connection, _WAITING_BEFORE, {**_all_of(selectors), "before_id": before_id})
     return found
 
 
 def list_versions(connection: Connection, task_id: str, limit: int) -> list[dict[str, Any]]:
-    """What a task has produced, the latest version first, without the text."""
+    """Returns the versions of a task's content, latest first, without the text."""
     return read_rows(connection, _VERSIONS, [task_id, limit])
 
 
 def versions(connection: Connection, task_id: str) -> list[int]:
-    """The ids of the contents that a task has produced, from the first version to the latest."""
+    """Returns the ids of the contents of a task, first version first."""
     return read_values(
         connection,
         "SELECT content_id FROM contentq.content_versions WHERE task_id = %s ORDER BY version",
@@ -151,7 +151,7 @@ def reject(
     revise: bool,
     review_status: ReviewStatus,
 ) -> str:
-    """Rejects content; returns rejected, or pending when its task went back. Raises ReviewRefused."""
+    """Rejects content; returns rejected, or pending if its task was requeued. Raises ReviewRefused."""
     return _decide(connection, _REJECT, [content_id, reviewer, note, revise, review_status])
 
 
@@ -164,10 +164,10 @@ def decide_matching(
     revise: bool = False,
     step: int = BATCH,
 ) -> Iterator[int]:
-    """Decides about all that waits and is selected, oldest first; yields how many after each transaction.
+    """Decides about all selected content that waits, oldest first; yields the number after each transaction.
 
-    verdict: approve or reject. What others decide meanwhile stays as it is, and so does, with revise, content
-    whose task cannot go back.
+    verdict: approve or reject. Content on which others decide meanwhile is not changed. With revise, content whose
+    task cannot be requeued is not changed either.
     """
     after_id: int | None = 0
     while after_id is not None:

@@ -1,4 +1,4 @@
-"""Which tasks an operation is about, and operations on all of them, over a plain connection in autocommit mode."""
+"""Selects tasks, and changes all selected tasks, over a plain connection in autocommit mode."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from contentq.queue.reading import Connection, read_row, read_rows, read_value, 
 Operation: TypeAlias = Literal["requeue", "cancel", "delete"]
 
 EXAMPLES = 5
-"""Tasks that a dry run names."""
+"""Number of tasks that a dry run names."""
 
 
 @dataclass(frozen=True)
 class Selector:
-    """The tasks that fit all that is not None.
+    """The tasks that match all values that are not None.
 
-    since, until: submitted then or later, before then. error: a part of the error message, in any case, or what
-    contentq.error_group() makes of it. worker_id: of the worker that runs it; of a task that is failed or timeout,
-    the one whose attempt failed last.
+    since: submitted at or after this time. until: submitted before this time. error: a part of the error message,
+    ignoring case, or a kind from contentq.error_group(). worker_id: the worker that runs the task; for failed and
+    timed-out tasks, the worker of the last failed attempt.
     """
 
     status: str | None = None
@@ -39,16 +39,16 @@ class Selector:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it selects all tasks for want of anything else."""
+        """Whether no value is set; such a selector would match all tasks."""
         return self == Selector()
 
 
 EVERYTHING = Selector(since="-infinity")
-"""All tasks, on purpose: operations refuse a selector that is empty."""
+"""All tasks, explicitly: operations refuse an empty selector."""
 
 
 class Changed(NamedTuple):
-    """What a step of an operation has done: tasks that it has changed, and left since others have locked them."""
+    """The result of a step: the number of changed tasks, and of tasks skipped because of others' locks."""
 
     tasks: int
     locked: int
@@ -76,7 +76,7 @@ SELECTED = f"""contentq.select_tasks(
         {", ".join(f"{name} => %({name})s::{kind}" for name, kind in _TYPES.items() if name != "status")},
         only_rejected => coalesce(%(operation)s = 'requeue', false), newest_first => %(newest_first)s,
         beyond_id => %(beyond)s, max_tasks => %(limit)s, topic => %(topic)s, until_id => %(until_id)s)"""
-"""The ids, in a FROM clause; its values are those of values_of(), newest_first, beyond and limit."""
+"""The ids, for a FROM clause. Values: values_of(), newest_first, beyond and limit."""
 
 _EXAMPLES = f"""
     SELECT t.id, t.task_id, t.account_id, t.status, t.topic, t.error_message AS error
@@ -104,12 +104,12 @@ _STEP = {
 def values_of(
     selector: Selector, operation: Operation | None = None, topic: str | None = None, until_id: int | None = None
 ) -> dict[str, Any]:
-    """What stands for a selector in statements. topic: how the topic begins. until_id: where to stop looking."""
+    """Returns the values of a selector for statements. topic: how the topic starts. until_id: where to stop."""
     return {**asdict(selector), "operation": operation, "topic": topic, "until_id": until_id}
 
 
 def check(connection: Connection, operation: Operation, selector: Selector) -> None:
-    """Raises SelectorRefused for a status to whose tasks the operation cannot be done."""
+    """Raises SelectorRefused if the operation cannot change tasks of the selector's status."""
     try:
         read_value(connection, _STATUSES, values_of(selector, operation))
     except psycopg.errors.InvalidParameterValue as error:
@@ -117,7 +117,7 @@ def check(connection: Connection, operation: Operation, selector: Selector) -> N
 
 
 def count(connection: Connection, selector: Selector, operation: Operation | None = None) -> dict[str, int]:
-    """How many tasks of each status there are; with an operation, how many it would change."""
+    """Counts the tasks by status; with an operation, those that it would change."""
     rows = read_rows(connection, _COUNT, values_of(selector, operation))
     return {row["task_status"]: row["tasks"] for row in rows}
 
@@ -125,8 +125,8 @@ def count(connection: Connection, selector: Selector, operation: Operation | Non
 def count_up_to(
     connection: Connection, selector: Selector, operation: Operation, most: int
 ) -> tuple[dict[str, int], list[int]]:
-    """How many tasks of each status an operation would change, and their ids, of so many of them at most."""
-    # What waits is among the newest, what has ended among the oldest: less is read before the first is found.
+    """Counts by status the tasks that an operation would change, up to most of them; also returns their ids."""
+    # Pending tasks are among the newest, ended tasks among the oldest; the scan starts where they are.
     page = {"newest_first": operation == "cancel", "beyond": None, "limit": most}
     ids = read_values(connection, _FIRST, {**values_of(selector, operation), **page})
     return {row["status"]: row["tasks"] for row in read_rows(connection, _STATUSES_OF, [ids])}, ids
@@ -135,7 +135,7 @@ def count_up_to(
 def examples(
     connection: Connection, selector: Selector, operation: Operation | None = None, number: int = EXAMPLES
 ) -> list[dict[str, Any]]:
-    """The first tasks; with an operation, those that it would change."""
+    """Returns the first tasks; with an operation, those that it would change."""
     page = {"newest_first": False, "beyond": None, "limit": number}
     return read_rows(connection, _EXAMPLES, {**values_of(selector, operation), **page})
 
@@ -143,10 +143,10 @@ def examples(
 def change(
     connection: Connection, operation: Operation, selector: Selector, note: str | None = None, step: int = BATCH
 ) -> Iterator[Changed]:
-    """Changes all tasks of a selector, in order of their id, each at most once; yields what each step has done.
+    """Changes all tasks of a selector, by id, each at most once; yields the result of each step.
 
-    A step is a transaction of its own of up to so many tasks. note: for requeue, what the handler finds as the
-    error of the attempt before. The database refuses an empty selector.
+    A step is its own transaction of up to step tasks. note: for requeue, what the handler gets as the error of the
+    attempt before. The database refuses an empty selector.
     """
     after = None
     while True:
@@ -164,7 +164,7 @@ def change_next(
     after: int | None = None,
     step: int = BATCH,
 ) -> tuple[Changed, int | None]:
-    """One step of change(): what it has done, and after which id the next one goes on; None when there is none."""
+    """Runs one step of change(); returns its result, and the id after which the next continues, or None."""
     values = {**asdict(selector), "note": note, "after": after, "limit": step}
     done = read_row(connection, _STEP[operation], values)
     assert done is not None

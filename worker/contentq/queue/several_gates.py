@@ -1,6 +1,6 @@
 """The functions of the SQL contract for tasks that enter one of several gates.
 
-Each is one statement, on an asyncio connection in autocommit mode. Errors are psycopg's.
+Each function is one statement, on an asyncio connection in autocommit mode. Errors are psycopg's.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LEAVE = """
 
 
 class Entered(NamedTuple):
-    """The answer to a task that wants to enter a gate.
+    """The answer to a request to enter a gate.
 
-    gate: the one that it has entered; None when none has room. next_in: seconds until one may have, None when
-    nobody knows. why: why not those before it, in their order.
+    gate: the gate that the task entered; None if none has room. next_in: seconds until one may have room; None if
+    not known. why: why each gate before it was skipped, in order.
     """
 
     gate: str | None
@@ -35,8 +35,8 @@ class Entered(NamedTuple):
 async def enter_gate(
     connection: Connection, worker_id: int, asking: Sequence[tuple[Held, Sequence[str]]]
 ) -> dict[Held, Entered]:
-    """Has each of these attempts enter the first of its gates that has room."""
-    asking = sorted(asking, key=lambda each: each[0].id)  # as all lock the rows of tasks
+    """Lets each attempt enter the first of its gates that has room."""
+    asking = sorted(asking, key=lambda each: each[0].id)  # the lock order of tasks
     ids, attempts = integers(held.id for held, _ in asking), integers(held.attempt for held, _ in asking)
     keys = [texts(keys) for _, keys in asking]
     cursor = await connection.execute(_ENTER, [ids, attempts, keys, worker_id])
@@ -45,6 +45,6 @@ async def enter_gate(
 
 
 async def leave_gate(connection: Connection, held: Held, left: LeftGate) -> None:
-    """Reports what became of a call behind a gate; nothing when the attempt is not behind it any more."""
+    """Reports the outcome of a call behind a gate; does nothing if the attempt is no longer behind it."""
     own = [held.worker_id, held.id, held.attempt]
     await connection.execute(_LEAVE, [*own, left.gate, left.outcome, left.delay, left.message, left.usage])

@@ -1,8 +1,8 @@
-"""Putting tasks into the queue: all of them in one transaction, or none.
+"""Inserts tasks in one transaction: all or none.
 
-The rows go in batches: each is copied into a temporary table, which has the types of the queue's columns, checked
-there by one query, and inserted by one statement. So it is about as quick as COPY, it holds two batches in memory,
-and it still knows on which line a refused value stands.
+Rows are processed in batches: each is copied into a temporary table with the types of the queue's columns, checked
+there by one query, and inserted by one statement. That is about as quick as COPY, needs memory for two batches,
+and still knows the line of a refused value.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from contentq.task import LARGEST_ID, SETTABLE, Column
 Connection = psycopg.Connection[TupleRow]
 
 Row = list[Any]
-"""The values of one task as text, in the order of its columns ("" where it leaves one out), and then its line."""
+"""The values of a task as text, in the order of its columns ("" for a missing one), and its line number."""
 
 Default: TypeAlias = str | timedelta
-"""What a column gets in rows that leave it out: a value as text, or a time so far from now."""
+"""The value of a column in rows that leave it out: text, or a duration from now."""
 
 BATCH = 5_000
 """Rows that are copied, checked and inserted together."""
 
 MOST_SHOWN = 10
-"""Problems, and duplicates, that are told one by one."""
+"""Maximum number of problems and duplicates that are reported one by one."""
 
 
 @dataclass
 class Submitted:
-    """What became of it: how many tasks were inserted, and how many were there already."""
+    """The result: the number of tasks inserted, and of tasks that already existed."""
 
     inserted: int = 0
     duplicates: int = 0
     first_duplicates: list[tuple[int, str]] = field(default_factory=list)
-    """(line, task_id) of the first few."""
+    """(line, task_id) of the first ones."""
 
 
 def submit(
@@ -57,10 +57,10 @@ def submit(
     defaults: Mapping[str, Default],
     inserted: Callable[[int], None] = lambda _number: None,
 ) -> Submitted:
-    """Inserts the rows in one transaction; those whose task_id exists already are left out and counted.
+    """Inserts the rows in one transaction; skips and counts those whose task_id already exists.
 
-    columns: names of the rows' values. inserted: told after each batch how many rows are through.
-    Raises InputRefused, naming the lines, with nothing inserted.
+    columns: the names of the rows' values. inserted: called after each batch with the number of rows done.
+    Raises InputRefused, which names the lines; then nothing is inserted.
     """
     _check(columns, defaults)
     done = Submitted()
@@ -72,7 +72,7 @@ def submit(
         done.first_duplicates += duplicates[: MOST_SHOWN - len(done.first_duplicates)]
         inserted(done.inserted + done.duplicates)
 
-    # While the database takes one batch, the next is read.
+    # The next batch is read while the database processes this one.
     with _all_or_nothing(connection), ThreadPoolExecutor(1) as beside:
         intake = _Intake(connection, columns, defaults)
         under_way: tuple[list[Row], Future[list[tuple[int, str]]]] | None = None
@@ -83,12 +83,12 @@ def submit(
         if under_way is not None:
             finish(*under_way)
         if done.inserted + done.duplicates == 0:
-            raise InputRefused("there is no task in it")
+            raise InputRefused("the input contains no task")
     return done
 
 
 def submit_one(connection: Connection, values: Mapping[str, Default]) -> str | None:
-    """Inserts one task with these columns; returns its task_id, None when that exists already.
+    """Inserts one task with these columns; returns its task_id, or None if that already exists.
 
     Raises InputRefused.
     """
@@ -103,14 +103,14 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
         with connection.transaction():
             yield
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        # None of the rules that are checked here: one that this database has on top.
+        # A rule of this database beyond those that are checked here.
         parts = [error.diag.message_primary, error.diag.message_detail]
         raise InputRefused(f"the database refused a task: {'; '.join(filter(None, parts))}") from None
 
 
 def _check(columns: Sequence[str], defaults: Mapping[str, Default]) -> None:
     if "account_id" not in columns and "account_id" not in defaults:
-        raise InputRefused("no account is named: add a column account_id, or give --account")
+        raise InputRefused("no account given: add a column account_id, or use --account")
     for name, value in defaults.items():
         if isinstance(value, timedelta):
             continue
@@ -118,7 +118,7 @@ def _check(columns: Sequence[str], defaults: Mapping[str, Default]) -> None:
         if problem:
             raise InputRefused(f"{name} {problem}")
         if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise InputRefused(f"{name} is not UTF-8; nor may the locale be another encoding")
+            raise InputRefused(f"{name} is not UTF-8; check the value and the encoding of the locale")
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -128,14 +128,14 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 class _Intake:
-    """Takes batches of rows into the queue, within a transaction that the caller has begun."""
+    """Inserts batches of rows, within the caller's transaction."""
 
     def __init__(self, connection: Connection, columns: Sequence[str], defaults: Mapping[str, Default]) -> None:
         self._connection = connection
         self._columns = columns
         self._all_have_ids = "task_id" in defaults
         self._times = [place for place, name in enumerate(columns) if name in TIMES]
-        # A time without an offset means the same everywhere, and 01/02/2030 nothing at all.
+        # Times without an offset then mean the same everywhere, and 01/02/2030 is refused.
         connection.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
         names = _names(NAMES)
         connection.execute(_CREATE_INCOMING)
@@ -147,7 +147,7 @@ class _Intake:
         self._insert_new = sql.SQL(_INSERT_NEW).format(insert=self._insert)
 
     def take(self, batch: list[Row]) -> list[tuple[int, str]]:
-        """Inserts a batch; returns (line, task_id) of those that were there already. Raises InputRefused."""
+        """Inserts a batch; returns (line, task_id) of tasks that already existed. Raises InputRefused."""
         undated = self._find_undated(batch)
         if undated:
             raise _refusal(undated)
@@ -167,7 +167,7 @@ class _Intake:
         return duplicates
 
     def take_one(self) -> str | None:
-        """Inserts one task that has nothing but the defaults; returns its task_id, None when it was there."""
+        """Inserts a task from the defaults alone; returns its task_id, or None if it already existed."""
         self._connection.execute("INSERT INTO pg_temp.incoming (line) VALUES (1)")
         self._refuse_problems(lines=False)
         found = self._connection.execute(
@@ -176,7 +176,7 @@ class _Intake:
         return None if found is None else str(found[0])
 
     def _select_resolved(self, columns: Sequence[str], defaults: Mapping[str, Default]) -> sql.Composed:
-        """Selects what is to be inserted: the value of the row, else the option's, else the table's default."""
+        """Selects the values to insert: of the row, else of the option, else the table's default."""
         of_table: dict[str, str] = dict(self._connection.execute(_DEFAULTS).fetchall())
         given = {name: _expression(default) for name, default in defaults.items()}
         values = [
@@ -201,7 +201,7 @@ class _Intake:
         return any(row[place] for row in batch)
 
     def _find_undated(self, batch: list[Row]) -> list[str]:
-        """What is wrong with times that PostgreSQL would take for something: tomorrow, 12:00 today, infinity."""
+        """Reports relative or special times, which PostgreSQL would accept: tomorrow, 12:00 today, infinity."""
         problems = (
             f"line {row[-1]}: {self._columns[place]} {PROBLEM[self._columns[place]](row[place])}"
             for row in batch
@@ -211,7 +211,7 @@ class _Intake:
         return list(islice(problems, MOST_SHOWN))
 
     def _explain(self, batch: list[Row], error: psycopg.DataError) -> list[str]:
-        """What is wrong with the first rows of a batch that PostgreSQL has refused to copy."""
+        """Describes the problems of the first rows of a batch that PostgreSQL refused to copy."""
         problems: list[str] = []
         for row in batch:
             for name, value in zip(self._columns, row, strict=False):
@@ -224,7 +224,7 @@ class _Intake:
 
 
 def _refused_row(batch: list[Row], error: psycopg.DataError) -> Row:
-    """The row at which COPY has stopped: its number is the first in the context of the error, in any language."""
+    """The row at which COPY stopped: the first number in the context of the error, in any language."""
     number = re.search(r"\d+", error.diag.context or "")
     return batch[int(number[0]) - 1 if number else 0]
 
@@ -244,12 +244,12 @@ def _names(columns: Iterable[str]) -> sql.Composed:
 
 
 def _from_catalog(expression: str) -> sql.SQL:
-    """An expression that comes from PostgreSQL's own catalog."""
+    """Wraps an expression from PostgreSQL's catalog."""
     return sql.SQL(expression)
 
 
 def _incoming(column: Column) -> str:
-    """A column of the table for incoming rows: as that of the queue, but wide enough for any id."""
+    """A column of the temporary table: as in the queue, but wide enough for any id."""
     is_id = column.most == LARGEST_ID
     return f"{column.name}::bigint AS {column.name}" if is_id else column.name
 
@@ -276,7 +276,7 @@ _PROBLEMS = """
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN r.account_id IS NULL THEN
-                'account_id is empty; fill it, or give --account'
+                'account_id is empty; fill it in, or use --account'
             WHEN a.id IS NULL THEN
                 format({}, r.account_id)
             WHEN r.priority NOT BETWEEN 1 AND 10 THEN
@@ -284,10 +284,10 @@ _PROBLEMS = """
             WHEN r.max_retries < 0 THEN
                 format('max_retries is %s; it must be a whole number of 0 or more', r.max_retries)
             WHEN r.timeout_at <= clock_timestamp() THEN
-                format('timeout_at is %s, which has passed; the database''s clock says %s',
+                format('timeout_at is %s, which is in the past; the database''s clock shows %s',
                        r.timeout_at, date_trunc('second', clock_timestamp()))
             WHEN r.timeout_at <= r.scheduled_at THEN
-                format('it is scheduled for %s, but its deadline is timeout_at %s: it could never run',
+                format('it is scheduled for %s, but its deadline timeout_at is %s; it could never run',
                        r.scheduled_at, r.timeout_at)
         END AS problem
     ) AS p
@@ -307,4 +307,4 @@ _INSERT_NEW = """
           WHERE task_id IS NOT NULL) AS i
     WHERE i.n > 1 OR NOT EXISTS (SELECT FROM added AS a WHERE a.task_id = i.task_id)
     ORDER BY i.line"""
-"""Inserts, and tells which rows were there already; of equal task_ids in a batch, the first is the new one."""
+"""Inserts rows; returns those that already existed. Of equal task_ids in a batch, the first is the new one."""

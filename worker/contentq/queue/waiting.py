@@ -1,8 +1,7 @@
-"""Waiting for the end of tasks: what to ask, and when to look, for whichever kind of connection waits.
+"""The logic of waiting for tasks to end, for synchronous and asynchronous connections.
 
-A notification says that there may be something to see; that it comes is not relied upon. A pooler may have lost
-the LISTEN, a commit may have been under way when the waiting began: so the tasks are looked at now and then as
-well.
+A notification is only a hint: a pooler may lose the LISTEN, and a commit may already be under way when the waiting
+begins. Therefore the tasks are also polled.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from contentq.task import Status
 
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 10.0
-"""Seconds between two looks: few at first, since what has just begun to run may be what ends first."""
+"""Seconds between two polls; they start short, because a task that has just started may end soon."""
 
 MOST_ASKED_AGAIN = 100
-"""Tasks of which each is asked about again: with more the looks are enough."""
+"""Up to this many tasks, a wait is registered again before each poll; with more tasks, polling is enough."""
 
 NEEDS = "wait() needs {}, or a DSN, not {}"
 
@@ -33,23 +32,23 @@ UNENDED: tuple[Status, ...] = ("pending", "processing")
 
 
 def listen(channels: Sequence[str]) -> sql.Composed:
-    """The statement that listens on these channels."""
+    """Returns the statement that listens on these channels."""
     return sql.SQL("; ").join(sql.SQL("LISTEN {}").format(sql.Identifier(channel)) for channel in channels)
 
 
 def unlisten(channels: Sequence[str]) -> sql.Composed:
-    """The statement that ends it."""
+    """Returns the statement that stops listening on these channels."""
     return sql.SQL("; ").join(sql.SQL("UNLISTEN {}").format(sql.Identifier(channel)) for channel in channels)
 
 
 def refuse_transaction(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Raises ContentQueueError when the connection is in a transaction: others would not see who waits."""
+    """Raises ContentQueueError if the connection is in a transaction: others would not see the registered wait."""
     if connection.info.transaction_status is not TransactionStatus.IDLE:
-        raise ContentQueueError("wait() needs a connection that is in no transaction: commit it before")
+        raise ContentQueueError("wait() needs a connection outside a transaction: commit or roll back first")
 
 
 class Waiting:
-    """What one call of wait() waits for, and how far it is."""
+    """The state of one call of wait()."""
 
     def __init__(
         self,
@@ -57,23 +56,23 @@ class Waiting:
         batch: str | None,
         timeout: float | timedelta | None,
     ) -> None:
-        """Raises ValueError unless tasks or a batch are named."""
+        """Raises ValueError unless either tasks or a batch are named."""
         if (task_id is None) == (batch is None):
-            raise ValueError("wait for tasks or for a batch: name one of them")
+            raise ValueError("give either tasks or a batch to wait for")
         self._batch = batch
         named = [task_id] if isinstance(task_id, str) else [] if task_id is None else task_id
         self._task_ids = list(dict.fromkeys(named))
         if batch is None and not self._task_ids:
-            raise ValueError("wait for at least one task")
+            raise ValueError("give at least one task to wait for")
         self._ends_at = None if timeout is None else time.monotonic() + _seconds(timeout)
         self._pause = SHORTEST_PAUSE
         self._is_asked = False
         self._unheard: set[str] = set()
         self.counts: dict[Status, int] = {}
-        """How many tasks had which status at the last look."""
+        """Number of tasks by status at the last poll."""
 
     def ask(self) -> Call:
-        """Notes that somebody waits; gives a row for each channel."""
+        """Returns the call that registers the wait; it returns one row for each channel."""
         if self._batch is not None:
             return Call("SELECT contentq.wait_channel(batch => {batch})", {"batch": self._batch})
         return Call(
@@ -83,18 +82,18 @@ class Waiting:
         )
 
     def listens_on(self, rows: Sequence[Sequence[Any]]) -> list[str]:
-        """Takes what ask() has given; returns the channels, of which each is an identifier as it is."""
+        """Takes the rows of ask(); returns the channels, which are identifiers without quotes."""
         channels = [str(row[0]) for row in rows]
         self._unheard = set(channels)
         return channels
 
     @property
     def is_to_ask(self) -> bool:
-        """Whether to ask again before the next look: whoever notes that he waits may come too late."""
+        """Whether to register again before the next poll, because a registration may have come too late."""
         return len(self._task_ids) <= MOST_ASKED_AGAIN
 
     def look(self) -> Call:
-        """Gives a row for each status, with the number of tasks."""
+        """Returns the call that counts the tasks by status."""
         return Call(
             "SELECT s.status, s.tasks "
             "FROM contentq.statuses_of(CAST({task_ids} AS pg_catalog.text[]), {batch}) AS s",
@@ -102,7 +101,7 @@ class Waiting:
         )
 
     def has_ended(self, rows: Sequence[Sequence[Any]]) -> bool:
-        """Takes what look() has given. Raises ContentQueueError when tasks were deleted, WaitTimedOut."""
+        """Takes the rows of look(). Raises ContentQueueError if tasks were deleted, and WaitTimedOut."""
         self.counts = {cast("Status", row[0]): int(row[1]) for row in rows}
         found = sum(self.counts.values())
         if found < len(self._task_ids) or found == 0:
@@ -117,16 +116,16 @@ class Waiting:
         return False
 
     def pause(self) -> float:
-        """How long to wait for a notification before the next look, in seconds."""
+        """Returns how long to wait for a notification before the next poll, in seconds."""
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
         return pause if self._ends_at is None else max(min(pause, self._ends_at - time.monotonic()), 0.0)
 
     def is_to_look(self, channel: str) -> bool:
-        """Takes a notification; returns whether to look now: of several tasks, once all were heard of."""
+        """Takes a notification; returns whether to poll now: with several tasks, after the last notification."""
         self._unheard.discard(channel)
         if self._unheard:
             return False
-        # It may have come too early.
+        # The notification may have arrived before the change was visible.
         self._pause = SHORTEST_PAUSE
         return True
 

@@ -1,4 +1,4 @@
-"""The page of the queue for people: `contentq web`, or mounted by a host. Needs the extra `web`."""
+"""The web page of the queue, for `contentq web` or to mount in a host application. Needs the extra `web`."""
 
 from contentq.web.app import create_app
 

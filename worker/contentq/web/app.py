@@ -29,19 +29,19 @@ def create_app(
     user: Callable[[Request], str | None] | None = None,
     hosts: Sequence[str] | None = None,
 ) -> Starlette:
-    """The page of a queue.
+    """Creates the page of a queue.
 
-    dsn: the database; without it DATABASE_URL, or the embedded server. operate: whether something can be changed
-    and not only looked at, or a function that says so of a request. token: what one must know to see anything.
-    user_header: the header in which a proxy names the user, without whom nothing is shown. user: a function that
-    names the user of a request, for a host that mounts the page behind a login of its own. hosts: the names under
-    which a browser may ask for it, beside localhost and addresses; None for any.
+    dsn: the database; default: DATABASE_URL, then the embedded server. operate: whether users may change
+    something; or a function of the request that returns this. token: the token that users must enter; default:
+    none. user_header: the header in which a proxy names the user; without it, requests are refused. user: a
+    function that returns the user of a request, for a host that mounts the page behind its own login. hosts: host
+    names that browsers may use, in addition to localhost and addresses; None allows any.
 
-    Whoever mounts it closes its connections at the end: app.state.site.database.close().
+    A host that mounts the page must close its connections at the end: app.state.site.database.close().
     """
     for function in (operate, user):
         if iscoroutinefunction(function):
-            raise TypeError(f"{function.__name__}() is a coroutine function; the page asks plain ones")
+            raise TypeError(f"{function.__name__}() is a coroutine function; use a plain function")
     login = None if token is None else Login(token)
     site = Site(Database(dsns.resolve(dsn)), operate, login, user_header, user, pages.NAVIGATION)
 

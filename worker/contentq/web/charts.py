@@ -1,7 +1,7 @@
-"""Charts as SVG, drawn here: without a script, and without a style of their own, which the page's policy forbids.
+"""Draws charts as SVG, without scripts and styles, which the page's policy forbids.
 
-Colours are classes of the stylesheet. Each point has a title, which a browser shows over it; what a screen reader
-reads is the title of the whole chart, beside a table of its numbers.
+Colours are classes of the stylesheet. Each point has a title, which browsers show as a tooltip. Screen readers
+read the title of the chart; a table next to it has the numbers.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 640, 200
 
 LEFT, RIGHT, TOP, BOTTOM = 56, 8, 10, 24
-"""Margins."""
+"""Margins, in units of the SVG."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line or set of columns: its name, and a value for each place; None where there is none."""
+    """A line or a set of columns: its name, and a value for each label; None for a missing value."""
 
     name: str
     values: Sequence[float | None]
 
 
 def bar(value: float, most: float, what: str = "") -> Markup:
-    """A bar in a table: value as a part of most."""
+    """Draws a bar in a table, for value as a part of most."""
     share = 0.0 if most <= 0 else min(max(value / most, 0.0), 1.0)
     title = Markup("<title>{}</title>").format(what) if what else ""
     return Markup(
@@ -38,7 +38,7 @@ def bar(value: float, most: float, what: str = "") -> Markup:
 
 
 def columns(title: str, labels: Sequence[str], series: Sequence[Series], unit: str = "") -> Markup:
-    """Columns, those of several series upon each other."""
+    """Draws columns; the columns of several series are stacked."""
     totals = [sum(each.values[place] or 0 for each in series) for place in range(len(labels))]
     frame = _Frame(title, labels, max([*totals, 0]), unit)
     width = frame.step * 0.8
@@ -58,7 +58,7 @@ def columns(title: str, labels: Sequence[str], series: Sequence[Series], unit: s
 
 
 def lines(title: str, labels: Sequence[str], series: Sequence[Series], unit: str = "") -> Markup:
-    """Lines, which have a gap where a value is missing."""
+    """Draws lines, with gaps for missing values."""
     known = [value for each in series for value in each.values if value is not None]
     frame = _Frame(title, labels, max([*known, 0]), unit)
     for number, each in enumerate(series, 1):
@@ -82,7 +82,7 @@ def lines(title: str, labels: Sequence[str], series: Sequence[Series], unit: str
 
 
 class _Frame:
-    """The axes of a chart, and what is drawn between them."""
+    """The axes and content of a chart."""
 
     def __init__(self, title: str, labels: Sequence[str], most: float, unit: str) -> None:
         self._title = title
@@ -94,19 +94,19 @@ class _Frame:
         self.step = (WIDTH - LEFT - RIGHT) / max(len(labels), 1)
 
     def x(self, place: int) -> float:
-        """Where the middle of a place is."""
+        """The horizontal middle of a label."""
         return LEFT + (place + 0.5) * self.step
 
     def y(self, value: float) -> float:
-        """Where a value is."""
+        """The vertical position of a value."""
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / self._top
 
     def add(self, part: str) -> None:
-        """Draws something."""
+        """Adds a part of the drawing."""
         self._parts.append(part)
 
     def svg(self, names: Sequence[str]) -> Markup:
-        """The whole chart, with a legend when there are several series."""
+        """Returns the chart, with a legend if it has several series."""
         axes = []
         for number in range(round(self._top / self._tick) + 1):
             value = number * self._tick
@@ -136,7 +136,7 @@ class _Frame:
 
 
 def _nice(step: float) -> float:
-    """The next larger of 1, 2, 5, 10, 20, 50 and so on, which people can read an axis by."""
+    """Rounds up to the next of 1, 2, 5, 10, 20, 50 and so on, for readable axes."""
     if step <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(step))

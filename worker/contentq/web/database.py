@@ -1,6 +1,6 @@
-"""The page's connections: few, each transaction with a time limit, and only for reading unless said otherwise.
+"""The page's database connections: few, with a time limit per transaction, and read-only by default.
 
-What is set is set for one transaction, so that it works behind a pooler, too.
+Settings apply to one transaction, so that they also work behind a pooler.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ APPLICATION = "contentq web"
 MOST_CONNECTIONS = 8
 
 WAIT = 5.0
-"""Seconds that a request waits for a connection when all are in use."""
+"""Seconds that a request waits for a connection if all are in use."""
 
 READ_TIMEOUT = 2_000
-"""Milliseconds of one statement that only reads."""
+"""Time limit of a read-only statement, in milliseconds."""
 
 CHANGE_TIMEOUT = 10_000
-"""Milliseconds of one that changes something."""
+"""Time limit of a statement that changes something, in milliseconds."""
 
 _LIMIT = "SELECT set_config('statement_timeout', %s, true)"
 
@@ -52,34 +52,34 @@ class Busy(ContentQueueError):
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """A part of a page: what was read, or why it is missing."""
+    """A part of a page: the value, or why it is missing."""
 
     value: T | None
     missing: str | None = None
-    """`denied` when the login may not read it, `slow` when that took too long."""
+    """`denied` if the login may not read it, `slow` if reading it took too long."""
 
 
 @dataclass(frozen=True)
 class Rights:
-    """What the login may do, so that the page offers nothing else; the database decides in the end."""
+    """What the login may do, so that the page offers only that; the database enforces it."""
 
     operate: bool = False
     review: bool = False
 
 
 class Database:
-    """Connections for pages, which run in threads; they are kept for the next page."""
+    """The connections of pages, which run in threads; idle connections are reused."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._idle: list[Connection] = []
         self.rights = Rights()
-        """As of the newest connection."""
+        """The rights at the newest connection."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction in which all that is read is of one moment, and nothing can be changed.
+        """A read-only transaction in which all data is of one moment.
 
         Raises DatabaseUnreachable, SchemaMismatch or Busy.
         """
@@ -88,19 +88,19 @@ class Database:
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
-        """A transaction in which something is changed. Raises DatabaseUnreachable, SchemaMismatch or Busy."""
+        """A transaction that may change something. Raises DatabaseUnreachable, SchemaMismatch or Busy."""
         with self._transaction(CHANGE_TIMEOUT, read_only=False) as connection:
             yield connection
 
     def close(self) -> None:
-        """Closes the connections that are not in use."""
+        """Closes idle connections."""
         while self._idle:
             self._idle.pop().close()
 
     @contextmanager
     def _transaction(self, timeout: int, *, read_only: bool) -> Iterator[Connection]:
         with self._connection() as connection:
-            # What BEGIN is sent with.
+            # psycopg sends these with BEGIN.
             level = psycopg.IsolationLevel.REPEATABLE_READ if read_only else psycopg.IsolationLevel.READ_COMMITTED
             connection.isolation_level, connection.read_only = level, read_only
             with connection.transaction():
@@ -110,7 +110,7 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         if not self._free.acquire(timeout=WAIT):
-            raise Busy("all connections of this page to the database are in use; try again")
+            raise Busy("all database connections of this page are in use; try again")
         try:
             connection = self._open()
             try:
@@ -124,7 +124,7 @@ class Database:
             self._free.release()
 
     def _open(self) -> Connection:
-        """One that was used before, if it is still good; else a new one."""
+        """Returns an idle connection that still works, or a new one."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -146,7 +146,7 @@ class Database:
 def read_part(
     connection: Connection, read: Callable[Concatenate[Connection, P], T], *values: P.args, **named: P.kwargs
 ) -> Part[T]:
-    """Reads a part of a page without which the others can be shown: it may be denied to the login, or slow."""
+    """Reads a part of a page; the other parts are shown even if the login may not read it, or it is slow."""
     try:
         with connection.transaction():
             return Part(read(connection, *values, **named))

@@ -1,6 +1,6 @@
-"""The languages of the page: that of the switch, else the one that the browser asks for.
+"""The language of the page: the one that the user selected, else the one that the browser prefers.
 
-What the database and its functions say, such as why a task waits, is English.
+Messages from the database and its functions, such as why a task waits, are in English.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from starlette.requests import Request
 from contentq.web.po import read_po
 
 LANGUAGES = {"en": "English", "zh": "中文"}
-"""By their codes, as they call themselves."""
+"""The languages by code, with their own names."""
 
 DEFAULT = "en"
 
 COOKIE = "contentq_lang"
 
 PARAMETER = "lang"
-"""What the switch adds to an address."""
+"""The query parameter that selects a language."""
 
 
 class Translations(gettext.NullTranslations):
-    """Messages of one file of translations."""
+    """The messages of a translation file."""
 
     def __init__(self, messages: dict[str, list[str]]) -> None:
         super().__init__()
         self._messages = messages
 
     def gettext(self, message: str) -> str:
-        """The message in this language; as it is when it is not translated."""
+        """Returns the translated message, or the message itself if there is no translation."""
         return self._messages.get(message, [message])[0]
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        """The same of a number of things; Chinese has one form."""
+        """Translates a message with a number; Chinese has one form."""
         found = self._messages.get(msgid1)
         return super().ngettext(msgid1, msgid2, n) if found is None else found[0]
 
@@ -51,24 +51,25 @@ def translations(language: str) -> gettext.NullTranslations:
 
 
 def mark(message: str) -> str:
-    """Marks a message that is translated where it is shown."""
+    """Marks a message that is translated when it is shown."""
     return message
 
 
 def chosen(request: Request) -> str | None:
-    """The language of the switch, if it was used now."""
+    """The language that this request selects, if any."""
     language = request.query_params.get(PARAMETER)
     return language if language in LANGUAGES else None
 
 
 def language_of(request: Request) -> str:
-    """The language of an answer."""
-    kept = request.cookies.get(COOKIE)
-    return chosen(request) or (kept if kept in LANGUAGES else accepted(request.headers.get("Accept-Language", "")))
+    """The language of the answer."""
+    stored = request.cookies.get(COOKIE)
+    header = request.headers.get("Accept-Language", "")
+    return chosen(request) or (stored if stored in LANGUAGES else accepted(header))
 
 
 def accepted(header: str) -> str:
-    """The language that a browser likes best (RFC 9110, 12.5.4)."""
+    """The language that the browser prefers (RFC 9110, 12.5.4)."""
     best, highest = DEFAULT, 0.0
     for part in header.split(","):
         tag, _, weight = part.partition(";")
@@ -83,5 +84,5 @@ def accepted(header: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number with its thousands apart."""
+    """Formats a number with thousands separators."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"

@@ -1,4 +1,4 @@
-"""Articles as HTML: what is in them can be neither markup of its own, nor a script, nor a request to elsewhere."""
+"""Renders articles as HTML. They cannot contain markup of their own, scripts, or requests to other sites."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from markupsafe import Markup, escape
 from contentq import escaping
 
 SCHEMES = ("http", "https", "mailto")
-"""Where a link may lead."""
+"""The allowed schemes of links."""
 
 MOST_CHARACTERS = 100_000
-"""Of a longer article the beginning is formatted, and the rest left out."""
+"""Maximum length of the rendered part of an article; the rest is omitted."""
 
 MOST_OF_LINKS = 500_000
-"""Characters of all links of an article: one definition of a long address may be used ten thousand times."""
+"""Maximum characters of all links of an article, which may use a long address ten thousand times."""
 
 LINKED = "contentq_linked"
-"""Where the characters of links are counted, while an article is rendered."""
+"""The key that counts the characters of links while an article is rendered."""
 
 ABOVE = 2
-"""Levels of headings that the page has above those of an article."""
+"""Levels of headings of the page above those of an article."""
 
 
 def to_html(text: str) -> Markup:
-    """An article in Markdown as HTML. HTML in it is shown as it is written; pictures are links."""
+    """Renders an article in Markdown as HTML. Its HTML is shown as text; images become links."""
     seen = escaping.escape(text[:MOST_CHARACTERS], escaping.PROSE)
     html = Markup(_parser().render(seen))
     return html if len(text) <= MOST_CHARACTERS else html + Markup("<p>[…]</p>")
@@ -59,7 +59,7 @@ def _is_harmless(url: str) -> bool:
 def _picture(
     _self: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, env: MutableMapping[str, Any]
 ) -> str:
-    """A link to a picture: the browser of a reviewer asks nobody for anything."""
+    """Renders an image as a link, so that the reviewer's browser sends no request."""
     token = tokens[index]
     source = str(token.attrs.get("src", ""))
     if _is_too_much(source, env):
@@ -72,14 +72,14 @@ def _link(
 ) -> str:
     attributes = tokens[index].attrs
     if _is_too_much("".join(map(str, attributes.values())), env):
-        attributes.clear()  # its text stays
+        attributes.clear()  # the text stays
     else:
         attributes["rel"] = "noopener noreferrer nofollow"
     return self.renderToken(tokens, index, options, env)
 
 
 def _is_too_much(link: str, env: MutableMapping[str, Any]) -> bool:
-    """Whether a link is left out, since the links before it are long enough together."""
+    """Whether a link is omitted because the links before it are too long in total."""
     env[LINKED] = env.get(LINKED, 0) + len(link)
     return bool(env[LINKED] > MOST_OF_LINKS)
 
@@ -87,7 +87,7 @@ def _is_too_much(link: str, env: MutableMapping[str, Any]) -> bool:
 def _heading(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
 ) -> str:
-    """Below the headings of the page itself, so that those who go from heading to heading find their way."""
+    """Renders a heading below the levels of the page itself, to keep the heading structure for screen readers."""
     tokens[index].tag = f"h{min(int(tokens[index].tag[1:]) + ABOVE, 6)}"
     return self.renderToken(tokens, index, options, env)
 
@@ -95,7 +95,7 @@ def _heading(
 def _cell(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: MutableMapping[str, Any]
 ) -> str:
-    """Without the style that aligns it, which the page's policy forbids: a column of numbers has a class."""
+    """Renders a cell without an alignment style, which the page's policy forbids; numbers get a class."""
     if tokens[index].attrs.pop("style", "") == "text-align:right":
         tokens[index].attrSet("class", "number")
     return self.renderToken(tokens, index, options, env)

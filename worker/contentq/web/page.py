@@ -1,4 +1,4 @@
-"""One request for a page: who asks, in which language, and how the answer is made."""
+"""A request for a page: the user, the language, and how to answer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from contentq.web.static import digest
 from contentq.web.templating import environment
 
 MESSAGE = "contentq_message"
-"""The cookie with what was done, which the next page shows."""
+"""The cookie with the result of a request, which the next page shows."""
 
 LONGEST_MESSAGE = 1_400
-"""Bytes. Browsers keep cookies of 4,096; JSON makes two bytes of a quote, and base64 four of three."""
+"""Bytes. Browsers keep cookies of up to 4,096; JSON makes two bytes of a quote, and base64 four of three."""
 
 
 PLAIN = "/:@!$&'()*+,="
-"""What stays as it is in a path, beside letters and digits; a semicolon would end the path of a cookie."""
+"""Characters of a path that are not encoded, besides letters and digits; a semicolon would end a cookie's path."""
 
 
 class Page:
@@ -39,40 +39,40 @@ class Page:
         self.site: Site = request.app.state.site
         self.language = i18n.language_of(request)
         root = str(request.scope.get("root_path", ""))
-        # As browsers write them, which compare cookies' paths with that; a header has no other characters.
+        # Encoded as browsers do, which compare the paths of cookies; headers allow no other characters.
         self._root = quote(root, safe=PLAIN)
         self._path = quote(str(request.scope["path"]).removeprefix(root), safe=PLAIN)
         self._translations = i18n.translations(self.language)
 
     @property
     def database(self) -> Database:
-        """Where the queue is."""
+        """The database of the queue."""
         return self.site.database
 
     @property
     def user(self) -> str | None:
-        """The name of whoever asks; None when nobody says: the database then knows the login only."""
+        """The name of the user; if None, the database records the login of the page."""
         return self.site.user_of(self.request)
 
     @property
     def may_change(self) -> bool:
-        """Whether whoever asks may change something, as far as the database allows it to the page's login."""
+        """Whether the user may change something; the rights of the page's database login also apply."""
         return self.site.may_operate(self.request)
 
     @property
     def may_operate(self) -> bool:
-        """Whether the page offers what operators do."""
+        """Whether the page offers the actions of operators."""
         return self.may_change and self.database.rights.operate
 
     @property
     def may_review(self) -> bool:
-        """Whether the page offers what reviewers do."""
+        """Whether the page offers the actions of reviewers."""
         return self.may_change and self.database.rights.review
 
     @property
     def path(self) -> str:
-        """The path of this page, without where it is mounted. It has one slash at its beginning: with two, a link
-        to it would lead to another site.
+        """The path of this page without its mount point. It starts with one slash: a link that starts with two
+        leads to another site.
         """
         return f"/{self._path.lstrip('/')}"
 
@@ -84,19 +84,19 @@ class Page:
 
     @property
     def navigation(self) -> Sequence[tuple[str, str]]:
-        """The pages that every page leads to."""
+        """The pages in the navigation."""
         return self.site.navigation
 
     def query(self, name: str) -> str | None:
-        """What the address says; None when it says nothing."""
+        """A query parameter of the address; None if missing or empty."""
         return self.request.query_params.get(name, "").strip() or None
 
     def id(self, name: str) -> int | None:
-        """The id of a row that the address says; None when it says none."""
+        """The row id in a query parameter; None if missing or invalid."""
         return read_id(self.query(name) or "")
 
     def url(self, path: str, **query: Any) -> str:
-        """The address of another page; what is None or empty is left out of its query."""
+        """The address of another page; parameters that are None or empty are omitted."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
         return f"{self._root}{path}{f'?{urlencode(given)}' if given else ''}"
 
@@ -108,19 +108,19 @@ class Page:
         return f"{self._root}{self.path}?{urlencode([*query, (i18n.PARAMETER, language)])}"
 
     def static(self, name: str) -> str:
-        """The address of a file."""
+        """The address of a static file."""
         return self.url(f"/static/{name}", v=digest(name))
 
     def gettext(self, message: str, **values: Any) -> str:
-        """A message in the language of whoever asks. Call it as _, so that the messages can be found."""
+        """Translates a message to the language of the page. Templates call it as _, to mark messages."""
         return self._translations.gettext(message) % values if values else self._translations.gettext(message)
 
     def ngettext(self, singular: str, plural: str, n: int, **values: Any) -> str:
-        """The same of a number of things, which is %(n)s in the message."""
+        """Translates a message with a number, which is %(n)s in the message."""
         return self._translations.ngettext(singular, plural, n) % {"n": i18n.number(n), **values}
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
-        """The page that a template makes of these values."""
+        """Renders a template with these values."""
         message = self._message()
         shown = environment(self.language).get_template(template)
         response = HTMLResponse(shown.render(page=self, message=message, **values), status)
@@ -131,21 +131,21 @@ class Page:
             self.set_cookie(response, i18n.COOKIE, chosen, max_age=365 * 86_400)
         return response
 
-    def redirect(self, path: str, said: str | None = None, *, failed: bool = False) -> Response:
-        """To the page that shows what has become of it, with a message."""
+    def redirect(self, path: str, message: str | None = None, *, failed: bool = False) -> Response:
+        """Redirects to a page, which shows the message."""
         response = RedirectResponse(self.url(path), 303)
-        if said is not None:
-            short = escaping.escape(said).encode()[:LONGEST_MESSAGE].decode(errors="ignore")
+        if message is not None:
+            short = escaping.escape(message).encode()[:LONGEST_MESSAGE].decode(errors="ignore")
             text = json.dumps([short, failed], ensure_ascii=False)
             self.set_cookie(response, MESSAGE, urlsafe_b64encode(text.encode()).decode(), max_age=60)
         return response
 
     def delete_cookie(self, response: Response, name: str) -> None:
-        """Lets the browser forget a cookie."""
+        """Deletes a cookie in the browser."""
         response.delete_cookie(name, path=self._cookie_path)
 
     def set_cookie(self, response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
-        """Sets a cookie that no script can read: it comes with links of other sites, but not with their forms."""
+        """Sets a cookie that scripts cannot read, and that forms of other sites are sent without."""
         response.set_cookie(
             name,
             value,
@@ -161,7 +161,7 @@ class Page:
         return f"{self._root}/"
 
     def _message(self) -> Mapping[str, Any] | None:
-        """What the request before this one has said."""
+        """The message of the request before this one."""
         with suppress(ValueError, TypeError, RecursionError):
             text, failed = json.loads(urlsafe_b64decode(self.request.cookies.get(MESSAGE, "")))
             if isinstance(text, str):

@@ -1,7 +1,6 @@
-"""Reads files of translations (.po) as they are, so that nothing has to be compiled or kept in step.
+"""Reads translation files (.po) directly, so that they need not be compiled.
 
-The format: https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html; without contexts, which are not
-used here.
+The format: https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html. Contexts are not supported.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ _ESCAPED = {"n": "\n", "t": "\t"}
 
 
 class UnreadablePo(ValueError):
-    """A line is none of such a file."""
+    """A line of a translation file cannot be parsed."""
 
 
 def read_po(text: str) -> dict[str, list[str]]:
-    """Each message with its translations, one for each plural form; those that are not translated are left out."""
+    """Returns each message with its translations, one per plural form; omits messages without a translation."""
     messages: dict[str, list[str]] = {}
     id_, forms, at = "", [""], ""
     for number, line in enumerate([*text.splitlines(), 'msgid ""'], 1):
@@ -28,7 +27,7 @@ def read_po(text: str) -> dict[str, list[str]]:
             continue
         found = _LINE.fullmatch(line.strip())
         if found is None:
-            raise UnreadablePo(f"line {number} is none of a file of translations: {line!r}")
+            raise UnreadablePo(f"line {number} cannot be parsed: {line!r}")
         keyword, form, quoted = found.groups()
         value = _ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[1]), quoted)
         if keyword == "msgid":

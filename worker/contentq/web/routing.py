@@ -1,4 +1,4 @@
-"""Routes of pages, and what is shown when a page cannot be."""
+"""Routes of pages, and error pages."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from contentq.web.page import Page
 _log = logging.getLogger("contentq.web")
 
 Show = Callable[[Page], Response]
-"""Shows a page. It runs in a thread of its own, so that it may wait for the database."""
+"""Shows a page. Runs in a thread, so that it may wait for the database."""
 
 Change = Callable[[Page, Form], Response]
-"""Does what a form asks for, and then leads to a page."""
+"""Performs what a form requests, then redirects to a page."""
 
 
 def get(path: str, show: Show) -> BaseRoute:
-    """The route of a page."""
+    """Returns the route of a page."""
 
     async def endpoint(request: Request) -> Response:
         return await _answer(request, lambda page: run_in_threadpool(show, page))
@@ -39,9 +39,9 @@ def get(path: str, show: Show) -> BaseRoute:
 
 
 def post(path: str, change: Change, *, back: str, changes: bool = True) -> BaseRoute:
-    """The route of a form.
+    """Returns the route of a form.
 
-    back: the page that shows why it was refused. changes: whether only an operator may.
+    back: the page that shows an error. changes: whether the user must be allowed to change something.
     """
 
     async def endpoint(request: Request) -> Response:
@@ -53,7 +53,7 @@ def post(path: str, change: Change, *, back: str, changes: bool = True) -> BaseR
             except (ContentQueueError, psycopg.Error) as error:
                 if isinstance(error, DatabaseUnreachable | SchemaMismatch):
                     raise
-                return page.redirect(back, say(page, error), failed=True)
+                return page.redirect(back, describe_error(page, error), failed=True)
 
         return await _answer(request, answer)
 
@@ -67,19 +67,19 @@ async def _answer(request: Request, answer: Callable[[Page], Awaitable[Response]
     except HTTPException as error:
         return page.render("error.html", error.status_code, what=error.detail)
     except (ContentQueueError, psycopg.Error) as error:
-        return page.render("error.html", _status(error), what=say(page, error))
+        return page.render("error.html", _status(error), what=describe_error(page, error))
     except Exception:
         _log.exception("page failed path=%s", page.path)
-        return page.render("error.html", 500, what=page.gettext("This page has failed; the log says why."))
+        return page.render("error.html", 500, what=page.gettext("Internal error; see the log for details."))
 
 
 def error_handlers() -> Mapping[Any, Any]:
-    """What is shown for an address that leads nowhere."""
+    """The handlers for unknown addresses."""
 
     async def show(request: Request, error: Exception) -> Response:
         page = Page(request)
         status = error.status_code if isinstance(error, HTTPException) else 500
-        what = page.gettext("There is no such page.") if status == 404 else page.gettext("This cannot be done.")
+        what = page.gettext("Page not found.") if status == 404 else page.gettext("This request is not possible.")
         return page.render("error.html", status, what=what)
 
     return {HTTPException: show}
@@ -96,10 +96,12 @@ def _status(error: Exception) -> int:
     return 422
 
 
-def say(page: Page, error: Exception) -> str:
-    """What has gone wrong, in a sentence; what the database says of it is English."""
+def describe_error(page: Page, error: Exception) -> str:
+    """Describes an error in a sentence; messages of the database are in English."""
     if isinstance(error, errors.InsufficientPrivilege):
-        return page.gettext("The login of this page may not do that: %(said)s", said=error.diag.message_primary)
+        return page.gettext(
+            "The database login of this page has no right to do this: %(said)s", said=error.diag.message_primary
+        )
     if isinstance(error, errors.QueryCanceled):
         return page.gettext("The database took too long to answer.")
     found = explain_error(error)

@@ -1,10 +1,9 @@
-"""Who may ask, and what a browser may do with the answer.
+"""Who may access the page, and what a browser may do with the answer.
 
-A page of another site can make a browser send requests to this one. It cannot read the answers, nor do anything:
-requests that change something say in Sec-Fetch-Site or Origin where they come from, which no script can set
-(https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site; the rule is that of Go's
-http.CrossOriginProtection). A name of another site that was made to lead here (DNS rebinding) is refused by the
-header Host.
+A page of another site can make a browser send requests to this one, but cannot read the answers. It cannot change
+anything either: requests that change something contain their origin in Sec-Fetch-Site or Origin, which no script
+can set (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site; the rule is that of Go's
+http.CrossOriginProtection). If the name of another site leads here (DNS rebinding), the header Host gives it away.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not no-referrer: a form would then be sent with Origin: null.
+    # With no-referrer, forms would be sent with Origin: null.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-"""What every answer has, unless it says otherwise itself."""
+"""The headers of every answer that does not set them itself."""
 
 USER = "contentq.user"
-"""Where in the scope of a request the name of the user is that a proxy has given."""
+"""The key of the user's name in the scope of a request, if a proxy named the user."""
 
 COOKIE = "contentq_session"
 
@@ -57,18 +56,18 @@ LONGEST_USER = 200
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 PUBLIC = ("/login", "/static/")
-"""What one may see before one has logged in: paths, and the beginnings of paths that end with a slash."""
+"""Paths that need no login; those that end with a slash include all paths below them."""
 
 
 class Login:
-    """The token that one must know; a browser keeps a digest of it in a cookie."""
+    """The token that grants access; the browser stores a digest of it in a cookie."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
 
     @property
     def cookie(self) -> str:
-        """The value of the cookie. With another token it is another, so that all browsers are logged out."""
+        """The value of the cookie. A new token changes it, which logs out all browsers."""
         return hmac.new(self._token, b"contentq web session", hashlib.sha256).hexdigest()
 
     def is_token(self, given: str) -> bool:
@@ -76,7 +75,7 @@ class Login:
         return hmac.compare_digest(given.encode(errors="replace"), self._token)
 
     def is_known(self, connection: HTTPConnection) -> bool:
-        """Whether a request comes with the cookie, or with the token as a bearer's."""
+        """Whether a request has the cookie, or the token as a bearer token."""
         scheme, _, bearer = connection.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.is_token(_utf_8(bearer))
@@ -91,7 +90,7 @@ class Headers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -107,7 +106,7 @@ class Headers:
 
 
 class Guard:
-    """ASGI middleware that lets nothing through that comes from elsewhere, or from nobody who may ask."""
+    """ASGI middleware that refuses requests from other sites, and from users without access."""
 
     def __init__(
         self, app: ASGIApp, login: Login | None, user_header: str | None, hosts: Sequence[str] | None
@@ -118,7 +117,7 @@ class Guard:
         self._hosts = None if hosts is None else [host.lower() for host in hosts]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -126,20 +125,20 @@ class Guard:
         await (refusal or self._app)(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> Response | None:
-        """Why a request is not answered; None when it is."""
+        """Returns the answer to a refused request; None if it is accepted."""
         connection = HTTPConnection(scope)
         headers = connection.headers
         if self._hosts is not None and not is_named(headers.get("Host", ""), self._hosts):
             return PlainTextResponse(
-                "This page does not go by this name. Start it with: contentq web --public-host NAME\n", 421
+                "This host name is not allowed. To allow it, start: contentq web --public-host NAME\n", 421
             )
         if scope["method"] not in SAFE_METHODS and not is_from_here(headers):
-            return PlainTextResponse("This request was sent by a page of another site, and was refused.\n", 403)
+            return PlainTextResponse("The request came from a page of another site and was refused.\n", 403)
         if self._user_header is not None:
             named = [_utf_8(value) for value in headers.getlist(self._user_header)]
-            user = named[0] if len(named) == 1 else ""  # else one of them may be the browser's own
+            user = named[0] if len(named) == 1 else ""  # with several, one may come from the browser
             if not user or len(user) > LONGEST_USER:
-                return PlainTextResponse("The proxy before this page has named no user.\n", 401)
+                return PlainTextResponse("The proxy did not name the user.\n", 401)
             scope[USER] = user
         if self._login is not None and not _is_public(scope) and not self._login.is_known(connection):
             if scope["method"] == "GET":
@@ -151,9 +150,9 @@ class Guard:
 
 
 def is_named(host: str, names: Sequence[str]) -> bool:
-    """Whether a Host header is one that only this page has: an address, localhost, or one of the names.
+    """Whether a Host header names only this page: an IP address, localhost, or one of the names.
 
-    No site's name can be made to lead here under an address.
+    DNS rebinding needs a name; it cannot use an address.
     """
     try:
         name = (urlsplit(f"//{host}").hostname or "").lower()
@@ -169,11 +168,11 @@ def is_named(host: str, names: Sequence[str]) -> bool:
 
 
 def is_from_here(headers: RequestHeaders) -> bool:
-    """Whether a request that changes something was sent by a page of this site, or not by a browser."""
+    """Whether a request that changes something comes from a page of this site, or not from a browser."""
     site = headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in ("same-origin", "none")
-    # Browsers leave it out over plain HTTP, unless it is to localhost.
+    # Browsers omit Sec-Fetch-Site over plain HTTP, except to localhost.
     origin = headers.get("Origin")
     if origin is None:
         return True
@@ -189,11 +188,11 @@ def _is_public(scope: Scope) -> bool:
 
 
 def _asked(scope: Scope) -> str:
-    """The page that was asked for, with its query."""
+    """The requested page, with its query."""
     query = scope["query_string"].decode("latin-1")
     return f"{str(scope['path']).removeprefix(str(scope.get('root_path', '')))}{f'?{query}' if query else ''}"
 
 
 def _utf_8(value: str) -> str:
-    """A header's value, of which Starlette takes each byte for a character."""
+    """Decodes a header value, in which Starlette decodes each byte as a character."""
     return value.encode("latin-1").decode(errors="replace").strip()

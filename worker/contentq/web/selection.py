@@ -1,4 +1,4 @@
-"""Which tasks an address or a form is about: the selectors of the command line, with times in UTC."""
+"""The task selectors of addresses and forms: those of the command line, with times in UTC."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from contentq.web.forms import Form, FormRefused
 from contentq.web.page import Page
 
 NAMES = ("status", "account", "category", "batch", "since", "until", "error", "worker")
-"""The fields, as they are named in addresses and forms."""
+"""The names of the fields in addresses and forms."""
 
 LONGEST = 500
-"""Characters of one of them."""
+"""Maximum number of characters in a field."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The fields that are not empty, as they were given: accounts by any name, times also as durations."""
+    """The fields that are not empty, as given: accounts by any name, times also as durations."""
 
     given: Mapping[str, str]
 
     def get(self, name: str) -> str | None:
-        """One of them."""
+        """Returns one field."""
         return self.given.get(name)
 
     @property
@@ -41,10 +41,10 @@ class Selection:
         return {name: self.get(name) for name in NAMES}
 
     def resolve(self, connection: Connection) -> Selector:
-        """The selector, its times by the database's clock. Raises ContentQueueError for what cannot be meant."""
+        """Resolves the selector, times by the database's clock. Raises ContentQueueError for invalid fields."""
         status, account = self.get("status"), self.get("account")
         if status is not None and status not in STATUSES:
-            raise FormRefused(f"status: there is no {status!r}; there are {', '.join(STATUSES)}")
+            raise FormRefused(f"status: {status!r} is not a status; use one of: {', '.join(STATUSES)}")
         return Selector(
             status=status,
             account_id=None if account is None else find_account(connection, account.strip()),
@@ -58,17 +58,17 @@ class Selection:
 
 
 def asked(page: Page, *names: str) -> Selection:
-    """What the address of a page selects. names: the fields that count; without any, all."""
+    """The selection in the address of a page. names: the fields to read; default: all."""
     return _selection(lambda name: page.request.query_params.get(name, ""), names)
 
 
 def sent(form: Form, *names: str) -> Selection:
-    """What a form selects. names: the fields that count; without any, all."""
+    """The selection in a form. names: the fields to read; default: all."""
     return _selection(lambda name: (form.all(name) or [""])[-1], names)
 
 
 def as_fields(selector: Selector) -> dict[str, str]:
-    """The fields of a selector that stay right when time goes on."""
+    """The fields of a selector with absolute values, which stay valid over time."""
     values: dict[str, Any] = {
         "status": selector.status,
         "account": selector.account_id,
@@ -90,7 +90,7 @@ def _selection(read: Callable[[str], str], names: tuple[str, ...]) -> Selection:
     given = {name: value for name in names or NAMES if (value := read(name)).strip()}
     for name, value in given.items():
         if len(value) > LONGEST:
-            raise FormRefused(f"{name}: longer than {LONGEST} characters")
+            raise FormRefused(f"{name}: too long; the maximum is {LONGEST} characters")
     return Selection(given)
 
 
@@ -109,8 +109,8 @@ def _time(connection: Connection, name: str, text: str | None) -> datetime | Non
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise FormRefused(
-            f"{name}: {text!r} is neither a time nor a duration; write for instance 2030-01-31, "
-            "2030-01-31T12:00, or 2h for two hours ago"
+            f"{name}: {text!r} is neither a time nor a duration; use for example 2030-01-31, 2030-01-31T12:00, or "
+            "2h for two hours ago"
         ) from None
 
 
@@ -119,5 +119,5 @@ def _worker(text: str | None) -> int | None:
         return None
     id_ = read_id(text.strip())
     if id_ is None:
-        raise FormRefused(f"worker: not an id: {text!r}")
+        raise FormRefused(f"worker: {text!r} is not an id")
     return id_

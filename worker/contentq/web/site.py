@@ -13,7 +13,7 @@ from contentq.web.security import USER, Login
 
 @dataclass(frozen=True)
 class Site:
-    """The database, and who may do what."""
+    """The database, and who may view and change what."""
 
     database: Database
     operate: bool | Callable[[Request], bool]
@@ -21,16 +21,16 @@ class Site:
     user_header: str | None
     user: Callable[[Request], str | None] | None
     navigation: Sequence[tuple[str, str]]
-    """The pages that every page leads to: paths and names, which are translated where they are shown."""
+    """The pages in the navigation: paths and names, which are translated when shown."""
 
     def user_of(self, request: Request) -> str | None:
-        """The name of whoever asks: of the proxy's header, or as the host says; None when nobody says."""
+        """The name of the user, from the proxy's header or the host's function; None if unknown."""
         if self.user is not None:
             return self.user(request)
         name: str | None = request.scope.get(USER)
         return name
 
     def may_operate(self, request: Request) -> bool:
-        """Whether whoever asks may change something."""
-        # A coroutine, of a function that was to be plain, is no yes.
+        """Whether the user may change something."""
+        # A coroutine from a function that should be plain does not grant anything.
         return (self.operate(request) if callable(self.operate) else self.operate) is True

@@ -1,4 +1,4 @@
-"""The files that the page needs: a stylesheet, scripts and an icon, which come with contentq."""
+"""The static files of the page: a stylesheet, scripts and an icon."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ KINDS = {
     "htmx.min.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-"""Each file, and what it is."""
+"""The files with their media types."""
 
 HTMX_SHA256 = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
-"""Of htmx.min.js: dist/htmx.min.js in htmx.org 2.0.11 of npm, unchanged; its licence is beside it."""
+"""The digest of htmx.min.js: dist/htmx.min.js of htmx.org 2.0.11 on npm, unchanged; its licence is next to it."""
 
 
 @cache
 def content(name: str) -> bytes:
-    """What is in a file."""
+    """The content of a file."""
     return files("contentq.web").joinpath("static", name).read_bytes()
 
 
 @cache
 def digest(name: str) -> str:
-    """What changes when the file does."""
+    """A digest of a file, which changes with its content."""
     return hashlib.sha256(content(name)).hexdigest()[:16]
 
 
@@ -39,11 +39,11 @@ async def _serve(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in KINDS:
         return Response(status_code=404)
-    # It is asked for with its digest: another file has another address.
+    # The address contains the digest, so that a changed file has a new address.
     kept = "public, max-age=31536000, immutable"
     return Response(content(name), media_type=KINDS[name], headers={"Cache-Control": kept})
 
 
 def static_routes() -> list[BaseRoute]:
-    """The routes of these files."""
+    """The routes of the static files."""
     return [Route("/static/{name}", _serve, name="static")]

@@ -1,4 +1,4 @@
-"""The templates, in which nothing that comes from outside is markup or goes unseen."""
+"""The templates. Values from outside are never markup, and invisible characters are escaped."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from contentq.web.i18n import mark
 from contentq.web.markdown import to_html
 
 NOTHING = "–"
-"""In a cell of which nothing is known."""
+"""The content of a cell without a value."""
 
 
 def exact(value: object) -> Markup:
-    """A value for an attribute of a form, of which the server gets back what cannot be seen, too."""
+    """Formats a value for a form attribute, without escaping invisible characters, because it is sent back."""
     return Markup.escape("" if value is None else str(value))
 
 
 def prose(value: object) -> Markup:
-    """Text of several lines, which stay; what else cannot be seen is written."""
+    """Formats text with several lines; escapes other invisible characters."""
     return Markup.escape(escaping.escape("" if value is None else str(value), escaping.PROSE))
 
 
 def finalize(value: Any) -> Any:
-    """What every expression in a template becomes before it is escaped: what cannot be seen is written."""
+    """Is applied to every expression of a template: escapes invisible characters."""
     if value is None:
         return ""
     return escaping.escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -71,11 +71,11 @@ def environment(language: str) -> Environment:
 
 
 def _messages(translations: NullTranslations) -> dict[str, Any]:
-    """How templates say something in their language; what is put into it is text, as elsewhere."""
+    """The translation functions of templates; the values of a message are escaped like any other text."""
 
     def gettext(message: str, **values: Any) -> Markup:
-        said = Markup(translations.gettext(message))
-        return said % _finalized(values) if values else said
+        text = Markup(translations.gettext(message))
+        return text % _finalized(values) if values else text
 
     def ngettext(singular: str, plural: str, number: int, **values: Any) -> Markup:
         return Markup(translations.ngettext(singular, plural, number)) % _finalized({"n": number, **values})
@@ -103,7 +103,7 @@ STATES = {
     "silent": mark("silent"),
     "open": mark("open"),
     "closed": mark("closed"),
-    "half open": mark("half open"),
+    "half open": mark("half-open"),
     "set": mark("set"),
     "learned": mark("learned"),
     "ok": mark("ok"),
@@ -115,23 +115,23 @@ STATES = {
     "day": mark("day"),
     "month": mark("month"),
 }
-"""The words of views, as people read them."""
+"""The states in views, as the page shows them."""
 
 
 def _cell(value: Any) -> Any:
-    """A value in a table."""
+    """Formats a value in a table."""
     if value is None or value == "":
         return NOTHING
     return i18n.number(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _number(value: Any) -> str:
-    """A number; nothing when it is not known."""
+    """Formats a number."""
     return NOTHING if value is None else i18n.number(int(value) if value == int(value) else float(value))
 
 
 def _money(value: Any) -> str:
-    """An amount: to the cent, or to the first two digits that are not zero."""
+    """Formats an amount with two decimals, or with more if it is small."""
     if value is None:
         return NOTHING
     amount = Decimal(value)
@@ -141,7 +141,7 @@ def _money(value: Any) -> str:
 
 
 def _time(value: Any) -> Any:
-    """A time, in UTC. One that Python cannot hold, such as infinity, is the text that PostgreSQL writes."""
+    """Formats a time in UTC. Times that Python cannot represent, such as infinity, are text already."""
     if not isinstance(value, datetime):
         return NOTHING if value is None else "∞" if value == "infinity" else str(value)
     at = value.astimezone(UTC)
@@ -149,7 +149,7 @@ def _time(value: Any) -> Any:
 
 
 def _duration(value: Any, gettext: Any) -> str:
-    """A duration, of which the two largest units are enough; a number is one of seconds."""
+    """Formats a duration with its two largest units; a number is in seconds."""
     if value is None:
         return NOTHING
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
@@ -159,11 +159,11 @@ def _duration(value: Any, gettext: Any) -> str:
     days, hours, minutes, rest = left // 86_400, left // 3600 % 24, left // 60 % 60, left % 60
     sign = "−" if seconds < 0 else ""
     if days:
-        said = gettext("%(d)s d %(h)s h") % {"d": days, "h": hours}
+        text = gettext("%(d)s d %(h)s h") % {"d": days, "h": hours}
     elif hours:
-        said = gettext("%(h)s h %(m)s min") % {"h": hours, "m": minutes}
+        text = gettext("%(h)s h %(m)s min") % {"h": hours, "m": minutes}
     elif minutes:
-        said = gettext("%(m)s min %(s)s s") % {"m": minutes, "s": rest}
+        text = gettext("%(m)s min %(s)s s") % {"m": minutes, "s": rest}
     else:
-        said = gettext("%(s)s s") % {"s": rest}
-    return f"{sign}{said}"
+        text = gettext("%(s)s s") % {"s": rest}
+    return f"{sign}{text}"

@@ -1,4 +1,4 @@
-"""The pages: one module each, with its routes."""
+"""The pages, one module each, with its routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contentq.web.pages import (
 )
 
 MODULES = (overview, tasks, review, errors, batches, accounts, gates, workers, doctor)
-"""Those of the navigation, in its order: each has a PATH, a NAME and ROUTES."""
+"""The pages in the navigation, in order: each has a PATH, a NAME and ROUTES."""
 
 NAVIGATION = [(module.PATH, module.NAME) for module in MODULES]
 

@@ -1,4 +1,4 @@
-"""The accounts: what they cost, and how much of the queue they may have."""
+"""The accounts page: costs, limits, pauses and budgets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = mark("Accounts")
 ON_A_PAGE = 50
 
 MOST_READY = 1_000
-"""Ready tasks of an account that are counted."""
+"""Ready tasks of an account are counted up to this number."""
 
 MOST_BUDGETS = 200
 
@@ -28,7 +28,7 @@ LONGEST_CATEGORY = 200
 
 
 def show_accounts(page: Page) -> Response:
-    """Some of them in the order of their ids, or those that are searched for; and all budgets."""
+    """Shows accounts by id, or those that match a search; and all budgets."""
     text = page.query("q")
     after = page.id("after") or 0
     with page.database.reading() as connection:
@@ -49,11 +49,11 @@ def show_accounts(page: Page) -> Response:
 
 
 def set_account(page: Page, form: Form) -> Response:
-    """Sets the share, the cap and the budget of an account."""
+    """Sets the share, cap and budget of an account."""
     id_ = form.id("id")
     share = form.limit("share", 1_000_000, least=1)
     if share is None:
-        raise FormRefused(page.gettext("The share is a number of 1 or more."))
+        raise FormRefused(page.gettext("The share must be a number of 1 or more."))
     limits = {
         "share": share,
         "max_running": form.limit("max_running", 2_147_483_647),
@@ -65,7 +65,7 @@ def set_account(page: Page, form: Form) -> Response:
 
 
 def pause_account(page: Page, form: Form) -> Response:
-    """Lets no more tasks of an account be claimed: for a time, or until it is resumed."""
+    """Pauses an account, for a time or until it is resumed."""
     id_ = form.id("id")
     with page.database.changing() as connection:
         gates.pause_account(connection, id_, form.duration("for"))
@@ -73,20 +73,20 @@ def pause_account(page: Page, form: Form) -> Response:
 
 
 def resume_account(page: Page, form: Form) -> Response:
-    """Lets tasks of an account be claimed again."""
+    """Ends the pause of an account."""
     id_ = form.id("id")
     with page.database.changing() as connection:
         gates.resume_account(connection, id_)
-    return page.redirect(_place(form), page.gettext("Account %(id)s goes on.", id=id_))
+    return page.redirect(_place(form), page.gettext("Account %(id)s is resumed.", id=id_))
 
 
 def set_budget(page: Page, form: Form) -> Response:
-    """Sets what attempts of an account, a category or both may cost in a day or a month."""
+    """Sets the budget of an account, a category or both, for a day or a month."""
     amount, category = form.limit("amount", 10**12, whole=False), form.text("category")
     if amount is None:
-        raise FormRefused(page.gettext("The amount is a number."))
+        raise FormRefused(page.gettext("The amount must be a number."))
     if category is not None and len(category) > LONGEST_CATEGORY:
-        raise FormRefused(page.gettext("The category is too long."))
+        raise FormRefused(page.gettext("The category is too long; the maximum is 200 characters."))
     with page.database.changing() as connection:
         named = form.text("account")
         account = None if named is None else accounts.find_account(connection, named)
@@ -95,11 +95,11 @@ def set_budget(page: Page, form: Form) -> Response:
 
 
 def unset_budget(page: Page, form: Form) -> Response:
-    """Takes a budget away."""
+    """Removes a budget."""
     account = form.id("account") if form.text("account") else None
     with page.database.changing() as connection:
         budgets.unset_budget(connection, account, form.exact("category") or None, _period(form))
-    return page.redirect(PATH, page.gettext("The budget is taken away."))
+    return page.redirect(PATH, page.gettext("The budget was removed."))
 
 
 def _period(form: Form) -> str:
@@ -107,7 +107,7 @@ def _period(form: Form) -> str:
 
 
 def _place(form: Form) -> str:
-    """The page that a form was on."""
+    """The page that contained a form."""
     given = {name: value for name in ("q", "after") if (value := form.text(name))}
     return f"{PATH}?{urlencode(given)}" if given else PATH
 

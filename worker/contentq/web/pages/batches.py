@@ -1,4 +1,4 @@
-"""What was submitted together: how far it is, what it has cost, and when it is likely to end."""
+"""The batches page: progress, cost and expected end."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAME = mark("Batches")
 MOST_SHOWN = 20
 
 PATIENCE = 0.12
-"""Seconds after which batches are only named: each that is shown has all of its tasks read."""
+"""Seconds after which further batches are only named, because showing one reads all of its tasks."""
 
 
 def show_batches(page: Page) -> Response:
-    """The latest, or the one that is asked for."""
+    """Shows the latest batches, or the requested one."""
     asked = page.request.query_params.get("batch", "")
     with page.database.reading() as connection:
         names = Part([asked]) if asked.strip() else read_part(connection, inspection.latest_batches, MOST_SHOWN)

@@ -1,4 +1,4 @@
-"""What the doctor finds: what is wrong with the queue or soon will be, why it matters, and what mends it."""
+"""The doctor page: problems of the queue, why they matter, and how to fix them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PATH = "/doctor"
 NAME = mark("Doctor")
 
 OPEN_TRANSACTION = timedelta(minutes=10)
-"""How long a transaction may be open before it is told."""
+"""Transactions that are open longer than this are reported."""
 
 
 def show_findings(page: Page) -> Response:
-    """What is found from within the database; contentq doctor also looks at it from without."""
+    """Shows what the database finds itself; contentq doctor also checks from outside."""
     with page.database.reading() as connection:
         found = read_part(connection, diagnosis.ask_the_database, OPEN_TRANSACTION)
     return page.render("doctor.html", found=found)

@@ -1,4 +1,4 @@
-"""What tasks failed of, by kind; each leads to its tasks, and to putting them back."""
+"""The errors page: errors by kind, with links to their tasks and to requeue them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SINCE = {
     "7d": (timedelta(days=7), mark("the last seven days")),
     "all": (None, mark("all")),
 }
-"""What can be chosen: since when, and how it is called."""
+"""The periods to choose from, with their names."""
 
 DEFAULT = "1d"
 
 
 def show_errors(page: Page) -> Response:
-    """The kinds of errors, those of most tasks first."""
+    """Shows the kinds of errors, most frequent first."""
     asked = page.query("since")
     chosen = asked if asked in SINCE else DEFAULT
     ago, _ = SINCE[chosen]

@@ -1,4 +1,4 @@
-"""The gates of providers: their pace, what is set at them, and why they are closed."""
+"""The gates page: pace, limits, and why a gate is closed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NAME = mark("Gates")
 MOST_SHOWN = 200
 
 EVERYONE = "*"
-"""The key of the gate that every worker has."""
+"""The key of the gate of every worker."""
 
 LARGEST = 1_000_000_000
 
 LONGEST_REASON = 500
-"""Characters."""
+"""In characters."""
 
 
 def show_gates(page: Page) -> Response:
-    """All of them, those that keep tasks waiting first."""
+    """Shows the gates; those that keep tasks waiting come first."""
     with page.database.reading() as connection:
         found = read_part(connection, gates.gates_with_limits, MOST_SHOWN)
     everyone = next((gate for gate in found.value or () if gate["key"] == EVERYONE), None)
@@ -35,7 +35,7 @@ def show_gates(page: Page) -> Response:
 
 
 def close_gate(page: Page, form: Form) -> Response:
-    """Lets no more tasks of a gate be claimed: for a time, or until it is opened."""
+    """Closes a gate, for a time or until it is opened."""
     key, reason = form.exact("key"), form.text("reason")
     with page.database.changing() as connection:
         gates.close_gate(connection, key, form.duration("for"), reason and reason[:LONGEST_REASON])
@@ -43,18 +43,18 @@ def close_gate(page: Page, form: Form) -> Response:
 
 
 def open_gate(page: Page, form: Form) -> Response:
-    """Lets tasks of a gate be claimed again."""
+    """Opens a gate."""
     key = form.exact("key")
     with page.database.changing() as connection:
         was_closed = gates.open_gate(connection, key)
-    said = (
+    message = (
         page.gettext("Gate %(key)s is open again.") if was_closed else page.gettext("Gate %(key)s was not closed.")
     )
-    return page.redirect(PATH, said % {"key": key})
+    return page.redirect(PATH, message % {"key": key})
 
 
 def set_gate(page: Page, form: Form) -> Response:
-    """Sets what a provider allows; a field that is empty is no limit."""
+    """Sets the limits of a gate; an empty field means no limit."""
     key = form.exact("key")
     limits = {
         "requests_per_minute": form.limit("requests_per_minute", LARGEST, least=1, whole=False),

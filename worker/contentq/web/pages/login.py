@@ -1,4 +1,4 @@
-"""Logging in with the token, and out."""
+"""Logs in with the token, and out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from contentq.web.routing import get, post
 from contentq.web.security import COOKIE, Login
 
 _OF_THIS_SITE = re.compile(r"/(?![/\\])[\x21-\x7e]*")
-"""An address that a browser takes for one of this site: //evil.example is none."""
+"""Addresses that browsers treat as part of this site; //evil.example is not one of them."""
 
 
 def show_login(page: Page) -> Response:
-    """The form."""
+    """Shows the form."""
     _login_of(page)
     return page.render("login.html", next=page.query("next") or "/")
 
 
 def log_in(page: Page, form: Form) -> Response:
-    """Lets in whoever knows the token."""
+    """Logs in a user who knows the token."""
     login = _login_of(page)
     if not login.is_token(form.text("token") or ""):
-        return page.redirect("/login", page.gettext("This is not the token."), failed=True)
+        return page.redirect("/login", page.gettext("Wrong token."), failed=True)
     wanted = form.text("next") or "/"
     response = RedirectResponse(page.url(wanted if _OF_THIS_SITE.fullmatch(wanted) else "/"), 303)
     page.set_cookie(response, COOKIE, login.cookie)
@@ -34,16 +34,16 @@ def log_in(page: Page, form: Form) -> Response:
 
 
 def log_out(page: Page, _form: Form) -> Response:
-    """Lets the browser forget the token."""
+    """Deletes the cookie."""
     response = RedirectResponse(page.url("/login"), 303)
     page.delete_cookie(response, COOKIE)
     return response
 
 
 def _login_of(page: Page) -> Login:
-    """Raises HTTPException where no token is asked for."""
+    """Returns the login. Raises HTTPException if no token is required."""
     if page.site.login is None:
-        raise HTTPException(404, page.gettext("There is no such page."))
+        raise HTTPException(404, page.gettext("Page not found."))
     return page.site.login
 
 

@@ -1,4 +1,4 @@
-"""The queue at a glance."""
+"""The overview page."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NAME = mark("Overview")
 MOST_ACCOUNTS = 8
 
 MOST_ROWS = 200
-"""Workers and gates that are looked at."""
+"""Maximum number of workers and gates that are read."""
 
 
 def show_overview(page: Page) -> Response:
-    """Everything that one looks at first."""
+    """Shows the state of the queue at a glance."""
     with page.database.reading() as connection:
         rates = read_part(connection, overview.rates)
         spending = read_part(connection, overview.spending, MOST_ACCOUNTS)
@@ -58,7 +58,10 @@ def _completed(page: Page, rates: overview.Rates | None) -> Markup | None:
     seconds = (rates.until - rates.since).total_seconds() / overview.BUCKETS
     values = [number / seconds for number in rates.completed]
     return charts.columns(
-        page.gettext("Completed tasks a second"), _labels(rates), [Series(page.gettext("completed"), values)], "/s"
+        page.gettext("Completed tasks per second"),
+        _labels(rates),
+        [Series(page.gettext("completed"), values)],
+        "/s",
     )
 
 
@@ -73,7 +76,7 @@ def _waited(page: Page, rates: overview.Rates | None) -> Markup | None:
 
 
 def _labels(rates: overview.Rates) -> list[str]:
-    """When each part ends, as it is said of what is over."""
+    """The end time of each interval."""
     step = (rates.until - rates.since) / overview.BUCKETS
     written = "%H:%M" if step.total_seconds() >= 60 else "%H:%M:%S"
     return [f"{rates.since + step * (place + 1):{written}}" for place in range(overview.BUCKETS)]
@@ -87,7 +90,7 @@ def _days(page: Page, spending: overview.Spending | None) -> Markup | None:
 
 
 def _fleet(workers: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """The workers together."""
+    """Summarizes the workers."""
     if workers is None:
         return None
     heard = [worker for worker in workers if worker["state"] != "silent"]

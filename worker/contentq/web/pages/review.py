@@ -1,4 +1,4 @@
-"""The review desk: content that waits for people, one after the other, and what they decide."""
+"""The review page: content that waits for a review, one by one, and its approval or rejection."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SELECTORS = ("account", "category", "batch")
 MOST_COUNTED = 1_000
 
 COMING = 10
-"""Contents that are listed as the next ones."""
+"""Number of contents in the list of the next ones."""
 
 LONGEST_NOTE = 8_000
-"""Characters (sql/functions/mark_reviewed.sql)."""
+"""In characters, as in sql/functions/mark_reviewed.sql."""
 
 VERDICTS = ("approve", "reject", "revise")
 
@@ -42,7 +42,7 @@ REVIEW_STATUSES = ("pending", "approved", "rejected")
 
 
 def show_review(page: Page) -> Response:
-    """A content: the one that is asked for, else the oldest that waits after the last one seen."""
+    """Shows the requested content, else the oldest waiting one after the last that was seen."""
     selection = asked(page, *SELECTORS)
     asked_for, after = page.id("content"), page.id("after")
     with page.database.reading() as connection:
@@ -58,9 +58,9 @@ def show_review(page: Page) -> Response:
         if shown is not None:
             content = read_part(connection, review.content, shown)
             if content.value is None and content.missing is None:
-                raise HTTPException(404, page.gettext("There is no content of this id."))
+                raise HTTPException(404, page.gettext("There is no content with this id."))
             before = read_part(connection, review.version_before, shown).value
-        # Where nothing fits, looking for it means looking through all that waits: once is enough.
+        # If nothing matches, the search reads all waiting content; do not repeat it.
         if beyond == 0 and coming.value is not None and not coming.value:
             count, previous = Part(0), Part[int | None](None)
         else:
@@ -88,10 +88,10 @@ def show_review(page: Page) -> Response:
 
 
 def decide(page: Page, form: Form) -> Response:
-    """Approves content, rejects it, or sends it back; when another has decided meanwhile, that is told."""
+    """Approves or rejects content, or requests a revision; reports if another reviewer has decided meanwhile."""
     content_id, verdict, seen = form.id("content"), form.text("verdict"), form.text("seen")
     if verdict not in VERDICTS or seen not in REVIEW_STATUSES:
-        raise FormRefused(page.gettext("Say what is decided."))
+        raise FormRefused(page.gettext("No decision given: approve, reject or request a revision."))
     note, was = form.text("note"), cast("ReviewStatus", seen)
     given = dict(sent(form, *SELECTORS).given)
     try:
@@ -102,13 +102,13 @@ def decide(page: Page, form: Form) -> Response:
                 review.reject(connection, content_id, page.user, note, verdict == "revise", was)
     except ReviewRefused as refused:
         return page.redirect(_place(content=content_id, **given), str(refused), failed=True)
-    said = {
+    message = {
         "approve": page.gettext("Content %(id)s is approved.", id=content_id),
         "reject": page.gettext("Content %(id)s is rejected.", id=content_id),
         "revise": page.gettext("Content %(id)s is rejected, and its task is pending again.", id=content_id),
     }[verdict]
     place = _place(after=content_id, **given) if was == "pending" else _place(content=content_id, **given)
-    return page.redirect(place, said)
+    return page.redirect(place, message)
 
 
 def _resolve(connection: Connection, selection: Selection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A task: what it is about, what has become of it and why, what it has produced, and what can be done to it."""
+"""The page of a task: request, status with reasons, history, content, and actions."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from contentq.web.page import Page
 from contentq.web.routing import get, post
 
 PATH = "/task"
-"""With the task_id in the query: it may hold anything, also what no path can."""
+"""The task_id is in the query, because it may contain characters that a path cannot."""
 
 MOST_VERSIONS = 100
 
 LONGEST_TEXT = 20_000
-"""Characters of a result and of what a handler has kept that are shown."""
+"""Maximum number of characters shown of a result and a handler state."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that has become of a task. at: None when it cannot be read."""
+    """An event in the history of a task. at: None if its time cannot be parsed."""
 
     at: datetime | None
     kind: str
@@ -45,12 +45,12 @@ class Event:
 
 
 def show_task(page: Page) -> Response:
-    """All of it."""
+    """Shows the task."""
     task_id = page.request.query_params.get("id", "")
     with page.database.reading() as connection:
         task = inspection.task(connection, task_id)
         if task is None:
-            raise HTTPException(404, page.gettext("There is no task of this id."))
+            raise HTTPException(404, page.gettext("There is no task with this id."))
         reasons = read_part(connection, inspection.explain, task_id)
         versions = read_part(connection, review.list_versions, task_id, MOST_VERSIONS)
         chosen = _chosen(page, versions.value or [])
@@ -77,7 +77,7 @@ def show_task(page: Page) -> Response:
 
 
 def find_task(page: Page) -> Response:
-    """Leads to a task by its id or its task_id in the path, as people type it."""
+    """Redirects from an id or task_id in the path, as people type it, to the page of the task."""
     given: str = page.request.path_params["given"]
     id_ = read_id(given)
     with page.database.reading() as connection:
@@ -86,14 +86,14 @@ def find_task(page: Page) -> Response:
 
 
 def changes(before: dict[str, Any] | None, content: dict[str, Any] | None) -> list[Piece] | None:
-    """What has changed since the version before; None when there is none."""
+    """The changes since the version before; None if there is none."""
     if before is None or content is None:
         return None
     return difference(f"{before['title']}\n\n{before['body']}", f"{content['title']}\n\n{content['body']}")
 
 
 def timeline(task: dict[str, Any], versions: list[dict[str, Any]]) -> Iterator[Event]:
-    """What has become of a task, in the order in which it happened; what has no readable time, as it is stored."""
+    """Yields the history of a task in order of time; events without a readable time come last."""
     events = [Event(_moment(task["submitted_at"]), "submitted")]
     events += [_failure(each) for each in task["attempt_errors"]]
     if task["started_at"] is not None:
@@ -102,8 +102,8 @@ def timeline(task: dict[str, Any], versions: list[dict[str, Any]]) -> Iterator[E
         name = str(version["content_id"])
         events.append(Event(_moment(version["created_at"]), "stored", name))
         if version["reviewed_at"] is not None:
-            said = ": ".join(filter(None, (version["reviewed_by"], version["note"])))
-            events.append(Event(_moment(version["reviewed_at"]), version["review_status"], said))
+            review_text = ": ".join(filter(None, (version["reviewed_by"], version["note"])))
+            events.append(Event(_moment(version["reviewed_at"]), version["review_status"], review_text))
     if task["cancel_requested_at"] is not None:
         events.append(Event(_moment(task["cancel_requested_at"]), "cancel"))
     if task["status"] == "completed":
@@ -117,7 +117,7 @@ def timeline(task: dict[str, Any], versions: list[dict[str, Any]]) -> Iterator[E
 
 
 def requeue(page: Page, form: Form) -> Response:
-    """Puts a task back into the queue."""
+    """Requeues a task."""
     note = form.text("note")
     return _do(page, form, lambda connection, task_id: operations.requeue(connection, task_id, note))
 
@@ -134,7 +134,7 @@ def delete(page: Page, form: Form) -> Response:
         was = operations.delete(connection, task_id)
         status = None if was is not None else operations.status_of(connection, task_id)
     if was is not None or status is None:
-        return page.redirect("/tasks", page.gettext("The task %(id)s is deleted.", id=task_id))
+        return page.redirect("/tasks", page.gettext("Task %(id)s is deleted.", id=task_id))
     return _refused(page, task_id, status)
 
 
@@ -145,19 +145,19 @@ def _do(page: Page, form: Form, do: Callable[[Connection, str], str | None]) -> 
         now = operations.status_of(connection, task_id) if status is None else status
     if status is None:
         return _refused(page, task_id, now)
-    said = {
+    messages = {
         "pending": page.gettext("The task is pending again."),
         "failed": page.gettext("The task is cancelled."),
         "processing": page.gettext("The task is being stopped by its worker."),
     }
-    return page.redirect(_place(task_id), said.get(status))
+    return page.redirect(_place(task_id), messages.get(status))
 
 
 def _refused(page: Page, task_id: str, status: str | None) -> Response:
     if status is None:
-        return page.redirect("/tasks", page.gettext("There is no task of this id."), failed=True)
-    said = page.gettext("This cannot be done to a task that is as it is now.")
-    return page.redirect(_place(task_id), said, failed=True)
+        return page.redirect("/tasks", page.gettext("There is no task with this id."), failed=True)
+    message = page.gettext("The current status of the task does not allow this.")
+    return page.redirect(_place(task_id), message, failed=True)
 
 
 def _place(task_id: str) -> str:
@@ -165,14 +165,14 @@ def _place(task_id: str) -> str:
 
 
 def _chosen(page: Page, versions: list[dict[str, Any]]) -> int | None:
-    """The content that is shown: the one that is asked for, else the latest."""
+    """The id of the content to show: the requested version, else the latest."""
     ids = [version["content_id"] for version in versions]
     asked = page.query("version")
     return next((id_ for id_ in ids if str(id_) == asked), max(ids, default=None))
 
 
 def _usage(result: str | None) -> dict[str, Any]:
-    """Tokens and cost that a result names."""
+    """The usage in a result."""
     try:
         return counted_usage(json.loads(result or "null", parse_float=Decimal))
     except (ValueError, RecursionError):
@@ -180,16 +180,16 @@ def _usage(result: str | None) -> dict[str, Any]:
 
 
 def _failure(error: Any) -> Event:
-    """An attempt that has failed; what was put there by hand, as it is."""
+    """Converts an entry of attempt_errors; entries written by hand are shown as JSON."""
     if not isinstance(error, dict):
         return Event(None, "error", json.dumps(error, ensure_ascii=False))
     name, message = error.get("error_class"), str(error.get("message"))
-    said = message if not name or message.partition(":")[0] == name else f"{name}: {message}"
-    return Event(_read_time(error.get("at")), "error", said, error.get("attempt"))
+    text = message if not name or message.partition(":")[0] == name else f"{name}: {message}"
+    return Event(_read_time(error.get("at")), "error", text, error.get("attempt"))
 
 
 def _read_time(text: Any) -> datetime | None:
-    """A time in JSON, as PostgreSQL writes it there: with as many digits of a second as are needed."""
+    """Parses a time in PostgreSQL's JSON format, which has a variable number of fractional digits."""
     try:
         time = datetime.fromisoformat(re.sub(r"\.(\d+)", lambda found: f".{found[1]:0<6}", str(text)))
     except ValueError:

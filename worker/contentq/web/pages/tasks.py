@@ -1,4 +1,4 @@
-"""The tasks: looking for them, and changing all that are selected."""
+"""The tasks page: searches tasks, and changes all selected tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contentq.web.database import read_part
 from contentq.web.forms import Form, FormRefused
 from contentq.web.i18n import mark
 from contentq.web.page import Page
-from contentq.web.routing import get, post, say
+from contentq.web.routing import describe_error, get, post
 from contentq.web.selection import Selection, as_fields, asked, sent
 
 PATH = "/tasks"
@@ -28,13 +28,13 @@ NAME = mark("Tasks")
 ON_A_PAGE = 50
 
 MOST_COUNTED = 10_000
-"""Tasks that are counted before they are changed."""
+"""Tasks are counted up to this number before a change."""
 
 EXAMPLES = 5
-"""Tasks that are shown before they are changed."""
+"""Number of tasks that are shown before a change."""
 
 WORK = 2.0
-"""Seconds after which a step of a change ends; the browser then asks for the next one."""
+"""Seconds after which a step of a change ends; the browser then requests the next step."""
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
@@ -43,11 +43,11 @@ APPLIES_TO: Mapping[Operation, tuple[str, ...]] = {
     "cancel": ("pending", "processing"),
     "delete": ("pending", "completed", "failed", "timeout"),
 }
-"""The statuses of tasks to which operations can be done (sql/functions/selected_statuses.sql)."""
+"""The statuses that each operation can change (sql/functions/selected_statuses.sql)."""
 
 
 def show_tasks(page: Page) -> Response:
-    """Those that are selected, the newest first; one whose task_id is searched for is shown itself."""
+    """Shows the selected tasks, newest first; redirects to a task if its task_id is searched."""
     selection, text = asked(page), page.query("q")
     with page.database.reading() as connection:
         if text is not None and operations.status_of(connection, text) is not None:
@@ -69,7 +69,7 @@ def show_tasks(page: Page) -> Response:
 
 
 def confirm(page: Page) -> Response:
-    """What a change of all that are selected would change."""
+    """Shows what an operation on all selected tasks would change."""
     asking = _ask(page, _operation(page.query("operation")), asked(page))
     assert asking is not None
     return asking
@@ -78,14 +78,14 @@ def confirm(page: Page) -> Response:
 def _ask(
     page: Page, operation: Operation, selection: Selection, note: str | None = None, confirmed: int | None = None
 ) -> Response | None:
-    """Asks whether to change all that are selected and are there by now: what is submitted later is none of them.
+    """Asks to confirm a change of all selected tasks that exist now; later submissions are excluded.
 
-    confirmed: how many were to be changed when this was asked before; None is returned while there are no more.
+    confirmed: the number of tasks when this was asked before; returns None unless there are more now.
     """
     with page.database.reading() as connection:
         selector = selection.resolve(connection)
         if selector.is_empty:
-            raise FormRefused(page.gettext("Say which tasks: nothing is selected."))
+            raise FormRefused(page.gettext("No tasks selected: fill in at least one field."))
         selectors.check(connection, operation, selector)
         now = inspection.now(connection)
         selector = replace(selector, until=now if selector.until is None else min(selector.until, now))
@@ -111,7 +111,7 @@ def _ask(
 
 
 def change(page: Page, form: Form) -> Response:
-    """Changes the next of those that are selected, for a while; the page then goes on with the others."""
+    """Changes the next selected tasks for a while; the page then continues with the others."""
     operation, selection = _operation(form.text("operation")), sent(form)
     note = form.text("note") if operation == "requeue" else None
     after = form.id("after") if form.text("after") else None
@@ -134,7 +134,7 @@ def change(page: Page, form: Form) -> Response:
             if after is None or time.monotonic() - began > WORK:
                 break
     except (ContentQueueError, psycopg.Error) as error:
-        failure = say(page, error)
+        failure = describe_error(page, error)
     return page.render(
         "change.html",
         operation=operation,
@@ -151,7 +151,7 @@ def _operation(text: str | None) -> Operation:
     for each in OPERATIONS:
         if each == text:
             return each
-    raise FormRefused(f"operation: there is no {text!r}")
+    raise FormRefused(f"operation: {text!r} is not an operation; use one of: {', '.join(OPERATIONS)}")
 
 
 def _number(form: Form, name: str) -> int:

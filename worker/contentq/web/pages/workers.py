@@ -1,4 +1,4 @@
-"""The workers: what they do, and what keeps them from doing more."""
+"""The workers page: what each worker does, and what it waits for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_SHOWN = 200
 
 
 def show_workers(page: Page) -> Response:
-    """All of them, the oldest first."""
+    """Shows all workers, oldest first."""
     with page.database.reading() as connection:
         workers = read_part(connection, inspection.view, "worker_status", MOST_SHOWN)
     return page.render("workers.html", workers=workers, MOST_SHOWN=MOST_SHOWN)

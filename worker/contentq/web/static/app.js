@@ -1,11 +1,11 @@
-// What makes the page more convenient. Everything works without it.
+// Conveniences: the page also works without them.
 "use strict";
 
 (() => {
   const PAUSED = "contentq-live-paused";
   const region = () => document.getElementById("live");
 
-  // Whether someone is in the middle of something that an update would take away.
+  // Whether an update would discard the user's input or focus.
   const inUse = (live) => {
     if (live.contains(document.activeElement) && document.activeElement !== live) return true;
     if (live.querySelector("details[open]")) return true;
@@ -38,7 +38,7 @@
     show();
   }
 
-  // Times are in UTC; the local one is shown over them.
+  // Times are in UTC; a tooltip shows the local time.
   document.addEventListener("mouseover", (event) => {
     const time = event.target instanceof Element && event.target.closest("time[datetime]:not([title])");
     if (time) time.title = new Date(time.dateTime).toLocaleString(document.documentElement.lang);

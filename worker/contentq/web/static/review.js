@@ -1,4 +1,4 @@
-// Keys of the review desk. Everything works without them.
+// Keyboard shortcuts of the review page, which also works without them.
 "use strict";
 
 (() => {
@@ -19,7 +19,7 @@
     show();
   }
 
-  // One decision for each time that the page is shown, however often a key is pressed.
+  // Submit only once each time the page is shown, even if a key is pressed repeatedly.
   if (form) {
     form.addEventListener("submit", (event) => {
       if (isSent) event.preventDefault();

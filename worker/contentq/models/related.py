@@ -1,4 +1,4 @@
-"""How a class of the models shows itself, and finds those beside it."""
+"""What the model classes share: their repr, and how they find each other."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Role: TypeAlias = Literal["account", "content", "task"]
 
 
 class Row:
-    """What the mixins have in common."""
+    """The base of the mixins."""
 
     _role: ClassVar[Role]
     _shown: ClassVar[tuple[str, ...]]
 
     def __repr__(self) -> str:
-        # Nothing is loaded for it: it also works for what is expired or detached.
+        # Loads nothing, so that it also works for expired and detached objects.
         values = (f" {name}={self.__dict__[name]!r}" for name in self._shown if name in self.__dict__)
         return f"<{type(self).__name__}{''.join(values)}>"
 
 
-def class_beside(cls: Any, role: Role) -> Callable[[], Any]:
-    """Finds, once it is needed, the class of another table on the same Base and in the same schema."""
+def related_class(cls: Any, role: Role) -> Callable[[], Any]:
+    """Returns a function that finds the class of another table on the same Base and in the same schema."""
 
     def find() -> Any:
         here = class_mapper(cls, configure=False)
@@ -40,8 +40,8 @@ def class_beside(cls: Any, role: Role) -> Callable[[], Any]:
         if len(found) == 1:
             return found[0]
         raise InvalidRequestError(
-            f"{cls.__name__} needs one class with {role.capitalize()}Mixin beside it, on the same Base and in the "
-            f"same schema; there are {len(found)}"
+            f"{cls.__name__} needs exactly one class with {role.capitalize()}Mixin on the same Base and in the "
+            f"same schema; found {len(found)}"
         )
 
     return find
