@@ -152,4 +152,4 @@ class Claimer:
         if self._is_idle() and not (self._has_logged_until_empty or self.is_kept_waiting):
             self._has_logged_until_empty = True
             until = "" if more_in is None else f" next_in={more_in:.0f}s"
-            log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
+            log.info("nothing is ready, waiting for scheduled retries and tasks of other workers%s", until)

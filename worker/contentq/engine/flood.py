@@ -37,7 +37,7 @@ class FloodGuard:
         if self._number > MOST and self.is_to_listen:
             self._deaf_until = now + self._rest
             log.warning(
-                "flood of notifications number=%d in less than a second: not listening for %.0fs, looking for "
+                "flood of notifications number=%d within a second: LISTEN is off for %.0fs, polling for "
                 "tasks every %.0fs",
                 self._number,
                 self._rest,

@@ -40,7 +40,7 @@ def end_if_forked(pid: int) -> None:
     """Ends this process at once, without any clean-up, unless it is the one with this id."""
     if os.getpid() != pid:
         log.error(
-            "a handler has forked, and its child came back: the child ends pid=%d parent=%d", os.getpid(), pid
+            "handler forked and its child process returned: ending the child pid=%d parent=%d", os.getpid(), pid
         )
         os._exit(EXIT_FORKED)
 

@@ -207,7 +207,7 @@ def _settle(request: _Request, answer: Any) -> None:
     if request.answer.done():
         return  # its task was stopped meanwhile
     if isinstance(answer, psycopg.Error):
-        request.answer.set_exception(HandlerError(f"the database refuses: {one_line(answer)}"))
+        request.answer.set_exception(HandlerError(f"the database refused it: {one_line(answer)}"))
     elif isinstance(answer, BaseException):
         request.answer.set_exception(HandlerError(error_text(answer)))
     else:

@@ -70,5 +70,5 @@ async def run_beside(work: Callable[[], Awaitable[None]], calls: HandlerCalls) -
             if is_outage(error):
                 await calls.back_off(error)
                 continue
-            log.error("beside its tasks the handler has failed error=%s", one_line(error), exc_info=error)
+            log.error("background work of the handler failed error=%s", one_line(error), exc_info=error)
         await asyncio.sleep(RESTART)

@@ -225,7 +225,7 @@ class Heartbeat:
 
     def _give_up(self) -> None:
         log.error(
-            "worker given up worker=%s: it was not heard in time; its tasks belong to others now", self._worker_id
+            "registration lost worker=%s: no heartbeat arrived in time; its tasks were rescued", self._worker_id
         )
         given_up, self._worker_id = self._worker_id, None
         if given_up is not None:

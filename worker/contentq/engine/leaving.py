@@ -52,7 +52,7 @@ class Leaving:
             await self._wait(self.reporter.wait_until_at_most(0))
             unreported = len(self.reporter)
             if unreported:
-                log.error("unreported tasks=%d: they will be done again", unreported)
+                log.error("outcomes not reported tasks=%d: these tasks will run again", unreported)
             released = await self._call(link, contract.deregister_worker)
         finally:
             await link.close()
@@ -88,7 +88,7 @@ class Leaving:
                     return await call(connection, worker_id)
             except Exception as error:
                 if not is_outage(error):
-                    log.error("farewell failed error=%s", one_line(error))
+                    log.error("deregistration failed error=%s", one_line(error))
                     return None
                 await link.back_off(error)
         return None

@@ -43,8 +43,8 @@ class LoopWatch:
             elif not is_warned:
                 is_warned = True
                 log.warning(
-                    "event loop blocked for %.1f s by %s: no other task of this worker can go on; make the "
-                    "handler a plain function (it then runs in a thread), or await what blocks",
+                    "event loop blocked for %.1f s by %s: no other task of this worker can make progress; make "
+                    "the handler a plain function, which runs in a thread, or await the blocking call",
                     silent,
                     self._name_current(),
                 )

@@ -37,7 +37,7 @@ class OutageLog:
                 self._said.add(reason)
         log.log(
             logging.WARNING if is_news else logging.DEBUG,
-            "database lost, trying again connection=%s error=%s",
+            "database connection lost, reconnecting connection=%s error=%s",
             purpose,
             reason,
         )
@@ -49,4 +49,4 @@ class OutageLog:
             self._without.discard(purpose)
             lasted = time.monotonic() - self._since
         if is_over:
-            log.info("back at work after=%.1fs", lasted)
+            log.info("database reachable again after=%.1fs", lasted)

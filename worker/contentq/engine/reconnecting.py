@@ -114,7 +114,7 @@ class ReconnectingConnection:
         if self._backoff:
             self._outages.remove(self._purpose)
             if self._has_failed:
-                log.info("back at work connection=%s", self._purpose)
+                log.info("database reachable again connection=%s", self._purpose)
             self._has_failed = False
             self._backoff, self._last_error = 0.0, ""
 
@@ -140,8 +140,8 @@ class ReconnectingConnection:
             self._outages.add(self._purpose, text)
         elif text != self._last_error:
             level = logging.WARNING if is_outage(error) else logging.ERROR
-            log.log(level, "call failed, trying again connection=%s error=%s", self._purpose, text)
-            log.debug("the traceback of that", exc_info=error)
+            log.log(level, "database call failed, retrying connection=%s error=%s", self._purpose, text)
+            log.debug("traceback of the failed call", exc_info=error)
             self._has_failed = True
         self._last_error = text
         if is_read_only(error):
@@ -159,7 +159,7 @@ class ReconnectingConnection:
         finally:
             self._ended = None
         if not self.is_open:
-            raise psycopg.OperationalError("the connection has ended")
+            raise psycopg.OperationalError("the connection is closed")
 
     def cut(self) -> None:
         """Ends the connection under whoever waits for it, who then gets an error at once."""
@@ -296,7 +296,7 @@ class ReconnectingConnection:
         if len(self._warned_at) >= MOST_WARNINGS:
             self._warned_at.clear()
         self._warned_at[text] = now
-        log.warning("the database warns: %s", text)
+        log.warning("database warning: %s", text)
 
     async def close(self) -> None:
         """Closes the connection; the next call opens another."""

@@ -208,7 +208,7 @@ class Reporter:
             )
             self._held_up[outcome.held] = held_up
             log.warning(
-                "report held up task=%s attempt=%d for=%.0fs next_in=%.0fs: %s",
+                "report delayed task=%s attempt=%d for=%.0fs next_in=%.0fs: %s",
                 outcome.held.task_id,
                 outcome.held.attempt,
                 now - held_up.since,
@@ -234,7 +234,7 @@ class Reporter:
         elif isinstance(outcome, Completed | Stored | Revised):
             await self._report_group([refusal_by_database(outcome, text)])
         elif isinstance(outcome, Snoozed):
-            await self._report_group([Failed(held, f"it could not be snoozed: {text}", "ReportRefused")])
+            await self._report_group([Failed(held, f"the task could not be snoozed: {text}", "ReportRefused")])
         elif isinstance(outcome, Failed) and outcome.message != UNSTORABLE:
             await self._report_group([refusal(held, UNSTORABLE)])
         else:
@@ -259,7 +259,7 @@ class Reporter:
             except Exception as error:
                 if is_outage(error):
                     return  # the next report says so
-                log.error("progress not written error=%s", one_line(error))
+                log.error("progress not stored error=%s", one_line(error))
 
 
 class _HeldUp(NamedTuple):

@@ -199,7 +199,8 @@ def _gate(held: Held, error: BaseException) -> str | None:
         return None
     if key == EVERY_GATE or len(key) > LONGEST_KEY or key != as_text(key):
         log.warning(
-            "gate not told task=%s attempt=%d key=%r: it is not a handler's; the worker's own counts instead",
+            "gate not reported task=%s attempt=%d key=%r: a handler cannot report to this gate; it "
+            "counts for the worker's own",
             held.task_id,
             held.attempt,
             key[:LONGEST_KEY],
@@ -227,7 +228,7 @@ def _state(error: HandlerError) -> str | None:
         if size <= LARGEST_STATE:
             size += _growth(kept)
     except (TypeError, ValueError, RecursionError) as problem:
-        raise ValueError(f"cannot be kept as JSON: {error_text(problem)}") from None
+        raise ValueError(f"cannot be stored as JSON: {error_text(problem)}") from None
     if size > LARGEST_STATE:
         raise ValueError(f"has {size:,} bytes; at most {LARGEST_STATE:,} are kept")
     return kept

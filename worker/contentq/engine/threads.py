@@ -38,7 +38,7 @@ class HandlerThreads:
                 # The machine has no more threads; those that there are will get to it.
                 if self._started == 0:
                     raise
-                log.warning("no more threads can be started running=%d slots=%d", self._started, self._size)
+                log.warning("cannot start more threads running=%d slots=%d", self._started, self._size)
             else:
                 self._started += 1
         future: asyncio.Future[Any] = self._loop.create_future()

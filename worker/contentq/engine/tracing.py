@@ -70,7 +70,7 @@ def _begin(held: Held, task: Task) -> Span | None:
         # Nothing is traced, and nothing but the context is to be passed on.
         return trace.get_current_span(_context(task)) if task.traceparent else None
     except Exception:
-        log.exception("no span for the attempt task=%s attempt=%d", task.task_id, task.attempt)
+        log.exception("no span created for the attempt task=%s attempt=%d", task.task_id, task.attempt)
         return None
 
 

@@ -102,7 +102,7 @@ def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Compl
 def _log_held_up(outcome: Completed | Stored, error: psycopg.Error) -> bool:
     place = (error.diag.context or "").partition("\n")[0]
     log.warning(
-        "completion in the handler's transaction held up by a lock task=%s: %s", outcome.held.task_id, place
+        "completion in the handler's transaction waits for a lock task=%s: %s", outcome.held.task_id, place
     )
     return True
 

@@ -37,7 +37,7 @@ class WaitingLog:
         if claimed.waits_for is None:
             is_blocked = not self._brings_some and now - self._since >= BLOCKED
             if self._kind and (is_blocked or now - self._seen_at >= self._quiet):
-                log.info("waiting no longer for=%s after=%.1fs", self._what, now - self._since)
+                log.info("waiting ended for=%s after=%.1fs", self._what, now - self._since)
                 self._kind = ""
             return
         said = " ".join(claimed.waits_for.split())[:LOGGED]

@@ -53,7 +53,7 @@ class Watchdog:
             sys.stderr.flush()
             os._exit(self._exit_code)
         worker_id = self._worker_id()
-        log.error("worker=%s cannot stop: a handler does not let it; releasing its tasks", worker_id)
+        log.error("worker=%s cannot stop because a handler blocks it; releasing its tasks", worker_id)
         if worker_id is not None:
             releasing = threading.Thread(target=self._release, args=[worker_id], daemon=True)
             releasing.start()
@@ -66,4 +66,4 @@ class Watchdog:
             with self._database.connect("contentq farewell") as connection:
                 connection.execute(DEREGISTER, [worker_id])
         except Exception as error:
-            log.error("tasks were not released, they will be rescued error=%s", one_line(error))
+            log.error("tasks could not be released and will be rescued error=%s", one_line(error))

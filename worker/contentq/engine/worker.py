@@ -131,7 +131,7 @@ class Worker:
             await self._work_until_stopped(beside)
             return await self._leave()
         except Exception as error:
-            log.error("the worker cannot go on, giving its tasks back error=%s", one_line(error))
+            log.error("worker failed, releasing its tasks error=%s", one_line(error))
             self._stop_asked.set()
             self._stop_now.set()
             await self._leave()
@@ -248,7 +248,7 @@ class Worker:
         while True:
             self._watch.show_life()
             if not self._heartbeat.is_alive:
-                raise RuntimeError("the thread of the worker's heartbeat has ended")
+                raise RuntimeError("the heartbeat thread of the worker has ended")
             now = time.monotonic()
             if self.counts != logged and now - logged_at >= self._timings.log:
                 logged, logged_at = replace(self.counts), now
