@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
         ('{"title": "Soup", "steps": [{"text": 1}]}', "$.steps[0].text: 1 is not of type 'string'"),
         ("# Soup", "it is not JSON: Expecting value at line 1, column 1; answer with JSON alone"),
         ('{"title": "Soup"', "it is not JSON: Expecting ',' delimiter at line 1, column 17"),
-        ('{"title": NaN}', "it is not JSON: NaN is no number of JSON"),
+        ('{"title": NaN}', "it is not JSON: NaN is not a JSON number"),
         ("[" * 100_000, "it is not JSON: it is nested too deeply"),
         ("9" * 10_000, "it is not JSON: "),
         ("[1, 2]", "$: [1, 2] is not of type 'object'"),
@@ -85,7 +85,7 @@ def test_many_problems_are_told_in_part(tmp_path: Path) -> None:
     [
         ("{", "is not JSON"),
         ("[1]", "a schema is a JSON object"),
-        ('{"type": "text"}', "it is no JSON schema: $.type: 'text' is not valid"),
+        ('{"type": "text"}', "it is not a JSON schema: $.type: 'text' is not valid"),
         ('{"$ref": "https://example.com/s.json"}', "nothing is fetched"),
     ],
 )
@@ -113,7 +113,7 @@ def test_file_that_is_no_schema_is_refused(tmp_path: Path, schema: str, message:
     ids=lambda schema: json.dumps(schema)[:40],
 )
 def test_reference_to_what_is_not_there_is_refused_before_a_draft_is_paid(schema: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^it refers to '#.*', which is not in it$"):
+    with pytest.raises(ValueError, match=r"^it refers to '#.*', which this file does not define$"):
         JsonSchema(schema)
 
 

@@ -303,7 +303,7 @@ def test_second_bench_at_once_says_so(contentq: Run, start: Start, empty_dsn: st
     second = contentq("--dsn", empty_dsn, *QUICK)
 
     assert second.code == 1
-    assert second.error == "another contentq bench of this database is running; wait until it has ended"
+    assert second.error == "another contentq bench of this database is running; wait until it ends"
     first.send_signal(signal.SIGINT)
     assert _end(first).code == 130
 
@@ -331,7 +331,7 @@ def test_user_who_may_not_create_a_database_is_told_what_to_ask_for(
         granted = contentq("--dsn", dsn, *QUICK)
 
     assert refused.code == 1
-    assert said.startswith("the bench makes a database of its own, beside this one, and user ")
+    assert said.startswith("the benchmark creates its own database, and user ")
     assert grant == f'ALTER ROLE "{name}" CREATEDB'
     assert (granted.code, granted.err) == (0, "")
     assert _is_clean(plain)

@@ -109,7 +109,7 @@ class TestWithThePackage:
 
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert "genai-prices knows no price for text of the provider 'voyageai'" in printed.err
+        assert "genai-prices has no price for text of the provider 'voyageai'" in printed.err
 
 
 def test_name_of_a_model_is_quoted() -> None:

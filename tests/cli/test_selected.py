@@ -20,8 +20,8 @@ def tasks(queue: Queue) -> dict[str, int]:
         "waits": {"category": "news", "batch": "spring"},
         "other-waits": {"account_id": grace, "batch": "spring"},
         "old": {"submitted_at": queue.now() - timedelta(hours=3)},
-        "said-503": {"status": "failed", "error_message": "api.example said 503", "batch": "spring"},
-        "said-504": {"status": "failed", "error_message": "api.example said 504", "account_id": grace},
+        "said-503": {"status": "failed", "error_message": "api.example answered 503", "batch": "spring"},
+        "said-504": {"status": "failed", "error_message": "api.example answered 504", "account_id": grace},
         "broke": {"status": "failed", "error_message": "It broke"},
         "late": {"status": "timeout", "error_message": "Task execution timeout"},
         "done": {"status": "completed", "completed_at": "2020-01-01"},
@@ -39,7 +39,7 @@ def statuses(queue: Queue) -> dict[str, str]:
     ("options", "found"),
     [
         (["--error", "SAID"], ["said-504", "said-503"]),
-        (["--error", "api.example said #"], ["said-504", "said-503"]),
+        (["--error", "api.example answered #"], ["said-504", "said-503"]),
         (["--error", "said", "--account", "Grace"], ["said-504"]),
         (["--batch", "spring", "--status", "pending"], ["other-waits", "waits"]),
         (["--category", "news"], ["waits"]),
@@ -59,7 +59,7 @@ def test_list_can_be_narrowed(contentq: Run, options: list[str], found: list[str
 def test_all_of_one_error_are_put_back(contentq: Run, queue: Queue, tasks: dict[str, int]) -> None:
     before = statuses(queue)
 
-    outcome = contentq("requeue", "--error", "api.example said #", "--note", "Again")
+    outcome = contentq("requeue", "--error", "api.example answered #", "--note", "Again")
 
     assert (outcome.code, outcome.out, outcome.err) == (0, "2 tasks are pending again\n", "")
     assert statuses(queue) == {**before, "said-503": "pending", "said-504": "pending"}
@@ -208,9 +208,9 @@ def test_errors_are_shown_by_kind(contentq: Run) -> None:
     heading, first, *_ = outcome.out.splitlines()
     assert heading.split() == ["tasks", "failed", "timeout", "retrying", "accounts", "last_at", "error"]
     assert first.split()[:5] == ["2", "2", "0", "0", "2"]
-    assert first.endswith("  api.example said #")
+    assert first.endswith("  api.example answered #")
     found = contentq("errors", "--json").json
-    assert found[0]["error"] == "api.example said #"
+    assert found[0]["error"] == "api.example answered #"
     assert {row["error"]: row["example"] for row in found}["It broke"] == "broke"
     assert len(contentq("errors", "--json", "--since", "1h").json) == 3
     assert contentq("errors", "--since", "2999-01-01").out == "no errors\n"

@@ -25,7 +25,7 @@ def _listed(contentq: Run, *arguments: str) -> list[str]:
 def drafted(queue: Queue) -> str:
     """A completed task with content, after an attempt that failed; its task_id."""
     held = queue.running(task_id="post-7", topic="A\nB", tone="dry")
-    queue.fail(held, "the provider said 503\nlater", error_class="TemporaryError")
+    queue.fail(held, "the provider answered 503\nlater", error_class="TemporaryError")
     queue.set(held.id, scheduled_at=None)
     worker = queue.register()
     again = queue.claim(worker)[0]
@@ -165,7 +165,7 @@ def test_show_tells_the_errors_of_earlier_attempts(contentq: Run, drafted: str) 
     last = contentq("show", drafted).out.splitlines()[-2:]
 
     assert last[0].startswith("attempt 1 at 20")
-    assert last[0].endswith(": TemporaryError: the provider said 503")
+    assert last[0].endswith(": TemporaryError: the provider answered 503")
     assert last[1] == "  later"
 
 

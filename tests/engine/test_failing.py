@@ -64,4 +64,4 @@ def test_worker_goes_on_as_before_when_one_goes_well(
 
     assert row(id_).attempt == 6
     assert logged(caplog, "waiting for=it keeps failing: 5 quick failures in a row")
-    eventually(lambda: logged(caplog, "waiting no longer for=it keeps failing after="))
+    eventually(lambda: logged(caplog, "waiting ended for=it keeps failing after="))

@@ -152,7 +152,7 @@ def test_what_is_waited_for_is_logged_once_and_when_it_is_over(
 
     eventually(lambda: row(id_).status == "completed")
     eventually(lambda: len(waiting_lines(caplog)) == 2)
-    assert waiting_lines(caplog)[1].startswith("waiting no longer for=gate p after=")
+    assert waiting_lines(caplog)[1].startswith("waiting ended for=gate p after=")
 
 
 def test_pace_of_an_operator_is_kept_to_by_all_and_logged_once(

@@ -116,8 +116,8 @@ def test_maintenance_that_fails_does_not_stop_the_heartbeat_and_is_tried_again(
 
     eventually(lambda: "maintenance failed error=UndefinedFunction" in caplog.text)
     wait_for_heartbeats(database, 3)
-    assert "database lost" not in caplog.text
-    assert "call failed" not in caplog.text
+    assert "database connection lost" not in caplog.text
+    assert "database call failed" not in caplog.text
 
     database.execute("ALTER FUNCTION contentq.maintain_later RENAME TO maintain")
     eventually(lambda: row(id_).status == "timeout")
@@ -161,4 +161,4 @@ def test_end_of_a_worker_is_not_an_outage_even_when_its_connection_is_seen_to_en
     running.stop()
     running.ending()
 
-    assert "database lost" not in caplog.text
+    assert "database connection lost" not in caplog.text

@@ -72,15 +72,15 @@ def test_database_that_is_away_and_back_is_one_line_of_the_log_each(
         elsewhere.execute(allow.format(name, sql.SQL("false")))
         try:
             database.execute(TERMINATE, ["contentq %"])
-            eventually(lambda: len(lines("database lost")) == 1, within=10)
+            eventually(lambda: len(lines("database connection lost")) == 1, within=10)
             may_end.set()  # its report finds the database away, too
             eventually(lambda: len(worker.worker._outages._without) == 3, within=10)
         finally:
             elsewhere.execute(allow.format(name, sql.SQL("true")))
-    eventually(lambda: lines("back at work"), within=10)
+    eventually(lambda: lines("database reachable again"), within=10)
 
     assert row(id_).status == "completed"
-    assert len(lines("database lost")) == len(lines("back at work")) == 1
+    assert len(lines("database connection lost")) == len(lines("database reachable again")) == 1
 
 
 def test_task_whose_claim_was_not_heard_is_released(
@@ -139,7 +139,7 @@ def test_report_that_is_held_up_is_tried_again_ever_later(
 
     def pauses() -> list[float]:
         # A copy: the worker goes on logging.
-        logged = [record.args for record in list(caplog.records) if record.msg.startswith("report held up")]
+        logged = [record.args for record in list(caplog.records) if record.msg.startswith("report delayed")]
         return [arguments[3] for arguments in logged if isinstance(arguments, tuple)]  # type: ignore[misc]
 
     with connect().transaction() as locking:
@@ -169,7 +169,7 @@ def test_worker_that_stops_still_makes_a_report_that_was_set_aside(
     with other.transaction():
         other.execute("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", [id_])
         go.set()
-        eventually(lambda: "report held up" in caplog.text, within=10)
+        eventually(lambda: "report delayed" in caplog.text, within=10)
         running.stop()
 
     running.ending()
@@ -214,7 +214,7 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
         later = insert(account_id=other_account[0], topic="x")
         eventually(lambda: row(later).status == "completed", within=10)
         assert {row(id_).status for id_ in held_up} == {"processing"}
-        eventually(lambda: all(f"report held up task=held-up-{n}" in caplog.text for n in range(3)), within=30)
+        eventually(lambda: all(f"report delayed task=held-up-{n}" in caplog.text for n in range(3)), within=30)
         assert "its account is locked by session" in caplog.text
         before, began = calls, time.monotonic()
         eventually(lambda: time.monotonic() > began + 2, within=10)

@@ -375,7 +375,7 @@ def test_outcome_that_the_database_refuses_for_reasons_of_its_own_fails_its_task
         (
             "NEW.scheduled_at IS NOT NULL",
             RateLimited("429", retry_after=9),
-            "it could not be snoozed: RaiseException: no",
+            "the task could not be snoozed: RaiseException: no",
         ),
     ],
     ids=["failure", "snooze"],

@@ -183,7 +183,7 @@ def test_one_who_waits_on_an_idle_connection_is_told_of_its_end(run: Run, databa
         waiting = asyncio.ensure_future(link.idle(60))
         await asyncio.sleep(0)
         database.execute("SELECT pg_terminate_backend(%s)", [pid])
-        with pytest.raises(psycopg.OperationalError, match="the connection has ended"):
+        with pytest.raises(psycopg.OperationalError, match="the connection is closed"):
             await waiting
 
     run(scene)
@@ -198,7 +198,7 @@ def test_warnings_of_the_database_are_logged_and_its_notices_are_not(
 
     run(scene)
     assert [record.getMessage() for record in caplog.records if record.name == "contentq.worker"] == [
-        "the database warns: look here"
+        "database warning: look here"
     ]
 
 
@@ -478,9 +478,9 @@ def test_each_error_is_said_once_and_its_end_too(
     said = [
         record.message.partition(" after=")[0] for record in caplog.records if record.name == "contentq.worker"
     ]
-    lost = "database lost, trying again connection=test error=OperationalError: no answer"
-    failed = "call failed, trying again connection=test error=DivisionByZero: zero"
-    assert said == [lost, failed, "back at work", "back at work connection=test"] * 2
+    lost = "database connection lost, reconnecting connection=test error=OperationalError: no answer"
+    failed = "database call failed, retrying connection=test error=DivisionByZero: zero"
+    assert said == [lost, failed, "database reachable again", "database reachable again connection=test"] * 2
 
 
 @pytest.mark.parametrize(("news_after", "said"), [(0, ["no answer", "wrong password"]), (60, ["no answer"])])

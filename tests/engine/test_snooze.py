@@ -157,10 +157,10 @@ def test_any_error_may_replace_what_was_kept(
     [
         ({"text": 8192 * "x"}, "Snooze cannot be reported: its state has 8,204 bytes; at most 8,192 are kept"),
         ({"a": [1e300] * 200}, "Snooze cannot be reported: its state has 60,607 bytes; at most 8,192 are kept"),
-        ({"set": {1}}, "Snooze cannot be reported: its state cannot be kept as JSON"),
-        ({"text": "a\x00b"}, "Snooze cannot be reported: its state cannot be kept as JSON"),
-        ([1, 2], "Snooze cannot be reported: its state cannot be kept as JSON"),
-        ({"number": 10**5000}, "Snooze cannot be reported: its state cannot be kept as JSON"),
+        ({"set": {1}}, "Snooze cannot be reported: its state cannot be stored as JSON"),
+        ({"text": "a\x00b"}, "Snooze cannot be reported: its state cannot be stored as JSON"),
+        ([1, 2], "Snooze cannot be reported: its state cannot be stored as JSON"),
+        ({"number": 10**5000}, "Snooze cannot be reported: its state cannot be stored as JSON"),
     ],
     ids=["large", "large in jsonb", "no JSON", "no text", "no object", "huge number"],
 )

@@ -30,7 +30,7 @@ def test_repairs_under_a_running_worker_go_unnoticed(scene: Scene) -> None:
         assert len(migrate(scene.dsn).changes) == 3
 
     scene.wait_until_all_have_ended()
-    assert "call failed" not in worker.log()[before:]
+    assert "database call failed" not in worker.log()[before:]
     assert scene.count("status = 'completed' AND attempt = 1") == len(tasks)
     # Those that were put there completed are none of the auditor's business.
     scene.queue.run("DELETE FROM audit.changes WHERE old_status IS NULL AND new_status = 'completed'")

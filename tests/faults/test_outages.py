@@ -93,7 +93,7 @@ def test_peer_silently_gone(scene: Scene, proxy: Proxy) -> None:
 
     def strand() -> None:
         proxy.strand()
-        eventually(lambda: "database lost" in worker.log(), within=15)
+        eventually(lambda: "database connection lost" in worker.log(), within=15)
 
     recovers(scene, worker, "half-open connections were noticed", strand)
 

@@ -49,10 +49,10 @@ def test_any_other_object_is_the_result(members: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"title": "T",', "begins with { but is no JSON object: Expecting property name"),
-        ('{"a": 1}\n{"b": 2}', "begins with { but is no JSON object: Extra data: line 2 column 1"),
-        ("{{< figure >}}\n\n# Text", "begins with { but is no JSON object"),
-        ('{"a": ' + "[" * 100_000, "begins with { but is no JSON object"),
+        ('{"title": "T",', "begins with { but is not a JSON object: Expecting property name"),
+        ('{"a": 1}\n{"b": 2}', "begins with { but is not a JSON object: Extra data: line 2 column 1"),
+        ("{{< figure >}}\n\n# Text", "begins with { but is not a JSON object"),
+        ('{"a": ' + "[" * 100_000, "begins with { but is not a JSON object"),
         ('["a", "b"]', "is a JSON array; it must be an object, or Markdown"),
         ('{"title": 1, "body": "B"}', "member title of the program's output is a number; it must be a string"),
         ('{"title": "T", "body": null}', "member body of the program's output is null; it must be a string"),

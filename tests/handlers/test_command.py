@@ -157,7 +157,7 @@ def test_program_runs_in_the_folder_of_the_worker(
         ("echo big >&2; kill -KILL $$", TemporaryError, " was killed by SIGKILL (out of memory?): big"),
         ("no-such-program", PermanentError, "exit code 127: {}: line 2: no-such-program: command not found"),
         ("printf '# Caf\\351'", PermanentError, "output is not UTF-8: byte 0xe9 at position 5"),
-        ("echo '{'", PermanentError, "output begins with { but is no JSON object"),
+        ("echo '{'", PermanentError, "output begins with { but is not a JSON object"),
     ],
 )
 def test_exit_code_says_what_becomes_of_the_attempt(

@@ -104,7 +104,7 @@ def test_more_tokens_than_there_can_have_been_are_capped_and_told(
     assert len(str(reported)) < 200
     warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert len(warnings) == 1
-    assert warnings[0].startswith("tokens doubtful task=task-1 prompt_tokens=10000")
+    assert warnings[0].startswith("token counts implausible task=task-1 prompt_tokens=10000")
     assert warnings[0].endswith(f"completion_tokens={result['completion_tokens']}")
 
 
@@ -274,7 +274,7 @@ def test_each_flaw_counts_for_itself(provider: Provider, ask: Ask) -> None:
         r"^the answer was empty \(finish_reason stop\)$",
         r"^the answer was cut off at .* \(before that, the answer was empty\)$",
         r"^the answer was not finished .* \(before that, the answer was empty and the answer was cut off\)$",
-        r" said 503: .* \(before that, the answer was empty and .* cut off and .* not finished\)$",
+        r" answered 503: .* \(before that, the answer was empty and .* cut off and .* not finished\)$",
     ):
         with pytest.raises(TemporaryError, match=said) as caught:
             ask(error_message=message)
@@ -287,7 +287,9 @@ def test_each_flaw_counts_for_itself(provider: Provider, ask: Ask) -> None:
 def test_flaw_is_remembered_over_an_attempt_that_came_to_nothing(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(status=503, body={}, times=1), Rule(finish_reason="length"))
 
-    with pytest.raises(TemporaryError, match=r"said 503.* \(before that, the answer was cut off\)$") as between:
+    with pytest.raises(
+        TemporaryError, match=r"answered 503.* \(before that, the answer was cut off\)$"
+    ) as between:
         ask(error_message="the answer was cut off at the model's own limit (finish_reason length)")
     with pytest.raises(PermanentError, match="for the second time"):
         ask(error_message=str(between.value))
@@ -336,7 +338,7 @@ def test_all_calls_of_a_worker_go_out_at_once_and_share_their_connections(provid
 
 
 CATEGORIES = "[categories.a]\nmodel = 'small'\n[categories.b]\nmodel = 'small'\n[categories.c]\ntemperature = 1\n"
-NONE = "no model has a price in the settings: cost is not counted, and no budget sees it"
+NONE = "no model has a price in the settings: their cost is not counted and does not reduce any budget"
 
 
 @pytest.mark.usefixtures("provider")
@@ -362,5 +364,5 @@ def test_model_without_a_price_is_told_of_once_at_the_start(
     load("openai", settings=settings_file).introduce()
 
     told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    said = " has no price in the settings: its cost is not counted, and no budget sees it"
+    said = " has no price in the settings: its cost is not counted and does not reduce any budget"
     assert told == [each if each == NONE else each + said for each in warnings]

@@ -85,9 +85,9 @@ def test_errors_of_lines_become_what_the_ordinary_handler_makes_of_them(
 
     rows = {name: queue.row(id_) for name, id_ in ids.items()}
     assert {name for name, row in rows.items() if row["status"] == "failed"} == set(permanent)
-    assert "said 400: Not this" in rows["wrong"]["error_message"]
+    assert "answered 400: Not this" in rows["wrong"]["error_message"]
     assert "content filter" in rows["filter"]["error_message"]
-    assert "the model refuses: I will not" in rows["refusal"]["error_message"]
+    assert "the model refused: I will not" in rows["refusal"]["error_message"]
     retries = {name: row["retry_count"] for name, row in rows.items() if name not in permanent}
     assert retries == {"limited": 0, "cut": 1, "empty": 1, "down": 1, "strange": 1, "text": 1}
     # What was paid is counted once, for good answers and for bad ones.
@@ -296,7 +296,7 @@ def test_batch_that_the_database_refuses_is_put_off_and_holds_up_no_other(
     eventually(lambda: statuses(queue) == {"completed": 1, "pending": 1})
     error = "SELECT error FROM contentq.provider_batches WHERE ended_at IS NULL AND failures > 1"
     eventually(lambda: queue.value(error))
-    said = 'the database refuses: new row for relation "provider_batches" violates check constraint "refused"'
+    said = 'the database refused it: new row for relation "provider_batches" violates check constraint "refused"'
     assert queue.value(error) == said, "without the row"
     queue.run("ALTER TABLE contentq.provider_batches DROP CONSTRAINT refused")
 

@@ -67,7 +67,7 @@ def test_status_decides_what_becomes_of_the_task(
     caught = failure(ask)
 
     assert type(caught) is error
-    assert str(caught).startswith(f"127.0.0.1:{provider.port} said {status}: So it is.")
+    assert str(caught).startswith(f"127.0.0.1:{provider.port} answered {status}: So it is.")
     assert caught.usage is None
     assert len(provider.calls) == 1, "the queue retries, not the client"
 
@@ -84,7 +84,7 @@ def test_redirect_is_not_followed(provider: Provider, ask: Ask, status: int) -> 
         assert other.opened == 0
     assert type(caught) is PermanentError
     assert str(caught) == (
-        f"127.0.0.1:{provider.port} said {status}: it redirects to {to}, and no redirect is followed; "
+        f"127.0.0.1:{provider.port} answered {status}: it redirects to {to}, and no redirect is followed; "
         f"check the address {provider.url} (base_url in the settings, or OPENAI_BASE_URL)"
     )
 
@@ -103,7 +103,7 @@ def test_redirect_is_named_as_far_as_it_holds_no_secret(
 ) -> None:
     provider.answer(Rule(status=302, headers={} if location is None else {"location": location}, body=""))
 
-    assert f" said 302: it redirects to {place}, and " in str(failure(ask))
+    assert f" answered 302: it redirects to {place}, and " in str(failure(ask))
 
 
 @pytest.mark.usefixtures("provider")
@@ -113,7 +113,7 @@ def test_wrong_key_is_told_with_what_to_check_and_without_the_key(
     monkeypatch.setenv("OPENAI_API_KEY", "a-wrong-one")
     caught = failure(ask)
     assert type(caught) is PermanentError
-    assert "said 401: Incorrect API key provided: [key hidden]. You can" in str(caught)
+    assert "answered 401: Incorrect API key provided: [key hidden]. You can" in str(caught)
     assert str(caught).endswith("; check OPENAI_API_KEY in the environment of the worker")
 
     monkeypatch.delenv("OPENAI_API_KEY")
@@ -127,8 +127,8 @@ def test_unknown_model_is_told_with_the_setting_to_check(provider: Provider, ask
 
     assert type(caught) is PermanentError
     assert str(caught) == (
-        f"127.0.0.1:{provider.port} said 404: The model `lagre` does not exist or you do not have access to it.; "
-        "check model and base_url in the settings, or OPENAI_BASE_URL: the model is 'lagre', the address "
+        f"127.0.0.1:{provider.port} answered 404: The model `lagre` does not exist or you do not have access to it."
+        "; check model and base_url in the settings, or OPENAI_BASE_URL: the model is 'lagre', the address "
         f"{provider.url}"
     )
 
@@ -158,7 +158,7 @@ def test_message_of_the_provider_is_found_whatever_its_form(
 ) -> None:
     provider.answer(Rule(status=500, body=body))
 
-    assert f" said 500: {message}" in str(failure(ask))
+    assert f" answered 500: {message}" in str(failure(ask))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_account_without_money_is_asked_again_after_a_while_and_charged_no_retry
     assert isinstance(caught, RateLimited)
     assert caught.retry_after == timedelta(seconds=seconds)
     assert caught.nothing_left
-    assert "there is no money left: check the billing" in str(caught)
+    assert "no credit is left: check the billing" in str(caught)
 
 
 @pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
@@ -231,7 +231,7 @@ def test_prompt_that_the_content_filter_refuses_fails_its_task(provider: Provide
 
     assert type(failure(ask)) is PermanentError
     assert str(failure(ask)).endswith(
-        "said 400: Not this.; change what is asked for: its content filter refuses it"
+        "answered 400: Not this.; change what is asked for: its content filter refuses it"
     )
 
 
@@ -251,17 +251,17 @@ def test_model_that_refuses_fails_its_task(provider: Provider, ask: Ask) -> None
 
     caught = failure(ask)
 
-    assert (type(caught), str(caught)) == (PermanentError, "the model refuses: I would rather not.")
+    assert (type(caught), str(caught)) == (PermanentError, "the model refused: I would rather not.")
 
 
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [
-        ("cut", "broke the answer off after 100 characters: "),
-        ("end", "broke the answer off: the stream ended after 100 characters, before the answer did"),
-        (json.dumps(said("Overloaded.", None, "server_error")), "broke the answer off: Overloaded."),
-        (json.dumps(said("Upstream.", 502)), "broke the answer off: Upstream."),
-        (json.dumps(said("Later.", None, "UNAVAILABLE")), "broke the answer off: Later."),
+        ("cut", "interrupted the answer after 100 characters: "),
+        ("end", "interrupted the answer: the stream ended after 100 characters, before the answer did"),
+        (json.dumps(said("Overloaded.", None, "server_error")), "interrupted the answer: Overloaded."),
+        (json.dumps(said("Upstream.", 502)), "interrupted the answer: Upstream."),
+        (json.dumps(said("Later.", None, "UNAVAILABLE")), "interrupted the answer: Later."),
     ],
 )
 def test_stream_that_breaks_off_is_the_providers_fault(
@@ -280,18 +280,18 @@ def test_stream_that_breaks_off_is_the_providers_fault(
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [
-        ("{'single': 'quotes'}", "sent what is not an answer: Expecting property name"),
-        ("null", "sent what is not an answer: not a piece of an answer"),
-        ("[1, 2]", "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": 3}', "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": [3]}', "sent what is not an answer: not a piece of an answer"),
-        ('{"choices": [{"delta": {"content": 3}}]}', "sent what is not an answer: not a piece of an answer"),
+        ("{'single': 'quotes'}", "sent an invalid answer: Expecting property name"),
+        ("null", "sent an invalid answer: not a piece of an answer"),
+        ("[1, 2]", "sent an invalid answer: not a piece of an answer"),
+        ('{"choices": 3}', "sent an invalid answer: not a piece of an answer"),
+        ('{"choices": [3]}', "sent an invalid answer: not a piece of an answer"),
+        ('{"choices": [{"delta": {"content": 3}}]}', "sent an invalid answer: not a piece of an answer"),
         (
             '{"choices": [{"delta": {}, "finish_reason": 3}]}',
-            "sent what is not an answer: not a piece of an answer",
+            "sent an invalid answer: not a piece of an answer",
         ),
-        (json.dumps(said("Sorry.", None, "server_error")), "broke the answer off: Sorry."),
-        (json.dumps({"error": "Sorry."}), "broke the answer off: Sorry."),
+        (json.dumps(said("Sorry.", None, "server_error")), "interrupted the answer: Sorry."),
+        (json.dumps({"error": "Sorry."}), "interrupted the answer: Sorry."),
     ],
 )
 def test_answer_that_makes_no_sense_is_no_outage(provider: Provider, ask: Ask, spoiled: str, message: str) -> None:
@@ -356,7 +356,7 @@ def test_error_that_follows_its_finish_reason_is_told(provider: Provider, ask: A
     caught = failure(ask)
 
     assert type(caught) is ProviderUnavailable
-    assert str(caught).endswith(" broke the answer off: Overloaded.")
+    assert str(caught).endswith(" interrupted the answer: Overloaded.")
 
 
 def test_page_instead_of_a_stream_hints_at_the_base_url(provider: Provider, ask: Ask) -> None:
@@ -421,7 +421,9 @@ def test_answer_that_goes_on_for_too_long_ends_the_call(provider: Provider, ask:
     assert str(caught).endswith(" has not ended its answer within 0.5 seconds (timeout in the settings)")
 
 
-@pytest.mark.parametrize(("outage", "message"), [("503", "said 503: The server"), ("drop", "the connection to ")])
+@pytest.mark.parametrize(
+    ("outage", "message"), [("503", "answered 503: The server"), ("drop", "the connection to ")]
+)
 def test_outage_is_told(provider: Provider, ask: Ask, outage: str, message: str) -> None:
     provider.outage = outage
 

@@ -88,10 +88,10 @@ def test_first_model_writes_and_no_other_is_asked(
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
-        (LIMITED, "said 429: Slow down."),
-        (Rule(status=503, body={"error": {"message": "Away."}}), "said 503: Away."),
-        (Rule(spoiled_after=3), "broke the answer off"),
-        (Rule(status=402, body={"error": {"message": "Pay."}}), "there is no money left"),
+        (LIMITED, "answered 429: Slow down."),
+        (Rule(status=503, body={"error": {"message": "Away."}}), "answered 503: Away."),
+        (Rule(spoiled_after=3), "interrupted the answer"),
+        (Rule(status=402, body={"error": {"message": "Pay."}}), "no credit is left"),
     ],
 )
 def test_call_that_a_provider_does_not_take_goes_to_the_next_in_the_same_attempt(
@@ -229,7 +229,7 @@ def test_introduction_names_each_model_where_it_is_and_those_without_a_price(
         f"deployment=large model=large address=http://{host}/v1 gate={host}",
         f"deployment=spare model=small address=http://{other}/v1 gate={other}",
         f"model=large+spare categories=blog:spare+large,note:tiny accounts=7:spare address=http://{host}/v1",
-        "model tiny has no price in the settings: its cost is not counted, and no budget sees it",
+        "model tiny has no price in the settings: its cost is not counted and does not reduce any budget",
     ]
 
 

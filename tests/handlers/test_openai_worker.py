@@ -66,7 +66,7 @@ def test_each_kind_of_failure_ends_as_the_queue_should_have_it(provider: Provide
     assert (limited["status"], limited["attempt"], limited["retry_count"]) == ("completed", 4, 0)
     assert (down["status"], down["attempt"], down["retry_count"]) == ("completed", 2, 1)
     assert (refused["status"], refused["attempt"]) == ("failed", 1)
-    assert " said 400: Not this.; check the settings for the model" in refused["error_message"]
+    assert " answered 400: Not this.; check the settings for the model" in refused["error_message"]
 
 
 @pytest.mark.parametrize(

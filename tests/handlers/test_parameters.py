@@ -116,6 +116,6 @@ def test_refused_parameter_is_told_with_its_setting(provider: Provider, ask: Ask
         ask()
 
     assert str(caught.value) == (
-        f"127.0.0.1:{provider.port} said 400: Unknown parameter: 'stream_options'.; leave it out with "
+        f"127.0.0.1:{provider.port} answered 400: Unknown parameter: 'stream_options'.; leave it out with "
         'leave_out = ["stream_options"] in the settings'
     )

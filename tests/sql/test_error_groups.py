@@ -11,8 +11,8 @@ from tests.support.plans import scans
 from tests.support.queue import Queue
 
 KINDS = {
-    "said 429: retry in 2.468s": "said #: retry in #",
-    "said 503: retry in 2,468s": "said #: retry in #",
+    "answered 429: retry in 2.468s": "answered #: retry in #",
+    "answered 503: retry in 2,468s": "answered #: retry in #",
     "task-1f0c9a2b0e": "task-#",
     "no task 123e4567-abcd-abcd-abcd-abcdefabcdef here": "no task # here",
     "in org-AbC123 at 0x7fff12, sha 5e884898da28": "in org-# at #, sha #",
@@ -63,27 +63,27 @@ def test_kind_of_a_kind_is_the_same(queue: Queue) -> None:
 
 def test_errors_are_counted_by_kind(queue: Queue) -> None:
     other = queue.add_account("Grace")
-    queue.add(status="failed", error_message="said 503")
-    newest = queue.add(status="failed", error_message="said 504", account_id=other)
-    retrying = queue.add(error_message="said 500", retry_count=1)
+    queue.add(status="failed", error_message="answered 503")
+    newest = queue.add(status="failed", error_message="answered 504", account_id=other)
+    retrying = queue.add(error_message="answered 500", retry_count=1)
     queue.add(status="timeout", error_message="Task execution timeout")
     queue.add(error_message="a note", retry_count=0)
-    queue.add(status="completed", completed_at="now", error_message="said 503")
-    queue.add(status="processing", started_at="now", error_message="said 503", retry_count=1)
+    queue.add(status="completed", completed_at="now", error_message="answered 503")
+    queue.add(status="processing", started_at="now", error_message="answered 503", retry_count=1)
     without = queue.add(status="failed")
 
     said, *others = queue.rows("SELECT * FROM contentq.error_groups")
 
     assert said["first_at"] <= said["last_at"] <= queue.now()
     assert {name: said[name] for name in said.keys() - {"first_at", "last_at"}} == {
-        "error": "said #",
+        "error": "answered #",
         "tasks": 3,
         "failed": 2,
         "timeout": 0,
         "retrying": 1,
         "accounts": 2,
         "example": queue.row(retrying)["task_id"],
-        "example_message": "said 500",
+        "example_message": "answered 500",
     }
     assert retrying > newest
     assert {(row["error"], row["tasks"], row["failed"], row["timeout"], row["example"]) for row in others} == {

@@ -146,10 +146,10 @@ def test_failed_task_is_of_the_worker_that_ran_it_last(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", ["said #: <text> is gone, see <text>", "IS GONE", "said 503", "%", "_", '"c"', "\\", "it's"]
+    "error", ["answered #: <text> is gone, see <text>", "IS GONE", "answered 503", "%", "_", '"c"', "\\", "it's"]
 )
 def test_error_is_a_part_of_the_message_or_its_kind(queue: Queue, error: str) -> None:
-    task = queue.add(status="failed", error_message="""said 503: 'a' is gone, see "c\"""")
+    task = queue.add(status="failed", error_message="""answered 503: 'a' is gone, see "c\"""")
     queue.add(status="failed", error_message="something else")
     special = queue.add(status="failed", error_message=r"100 % _ \ it's")
 
@@ -357,7 +357,7 @@ def test_step_reads_what_it_changes_whatever_else_is_there(queue: Queue) -> None
     fill(queue, 300, status="'failed'", batch="'all'", error_message="'said ' || n")
     fill(queue, MANY, status="'completed'", completed_at="now()")
     for _ in range(2):
-        for selectors in ("status => 'failed'", "batch => 'all'", "error => 'said #', status => 'failed'"):
+        for selectors in ("status => 'failed'", "batch => 'all'", "error => 'answered #', status => 'failed'"):
             for operation in ("requeue", "delete"):
                 read = scans(
                     queue, f"SELECT * FROM contentq.{operation}_matching({selectors}, max_tasks => 100)", undo=True

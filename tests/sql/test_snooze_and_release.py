@@ -11,12 +11,12 @@ def test_snoozed_task_waits_and_nothing_is_charged(queue: Queue) -> None:
     task = queue.running(retry_count=2)
     before = queue.row(task.id)
 
-    assert queue.snooze(task, "1 hour", "The provider said 429")
+    assert queue.snooze(task, "1 hour", "The provider answered 429")
 
     after = queue.row(task.id)
     wait = after["scheduled_at"] - queue.value("SELECT clock_timestamp()")
     assert timedelta(minutes=59) < wait <= timedelta(hours=1)
-    changed = {"status": "pending", "worker_id": None, "error_message": "The provider said 429"}
+    changed = {"status": "pending", "worker_id": None, "error_message": "The provider answered 429"}
     volatile = {name: after[name] for name in ("xmin", "ctid", "updated_at", "scheduled_at")}
     assert after == {**before, **changed, **volatile}
     assert queue.claim(task.worker) == []

@@ -95,12 +95,12 @@ ROLE = piece({"role": "assistant", "content": ""})
 STOP = piece({}, "stop")
 COUNT = {"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": USAGE}
 CUT = Reply(
-    events(ROLE, *texts()[:2], end=""), ProviderUnavailable, "broke the answer off", is_cut=True, tokens=None
+    events(ROLE, *texts()[:2], end=""), ProviderUnavailable, "interrupted the answer", is_cut=True, tokens=None
 )
 GATEWAY = Reply(
     "<html><head><title>502 Bad Gateway</title></head></html>",
     ProviderUnavailable,
-    "said 502: 502 Bad Gateway",
+    "answered 502: 502 Bad Gateway",
     status=502,
     headers={"content-type": "text/html"},
 )
@@ -114,17 +114,19 @@ def _openai() -> dict[str, Reply]:
         "refusal": Reply(
             events(ROLE, *refusal, STOP, COUNT),
             PermanentError,
-            "the model refuses: I would rather",
+            "the model refused: I would rather",
             about="filtered",
         ),
         "limit": Reply(
             error("Limit reached on requests per min. Please try again in 6.5s.", code="rate_limit_exceeded"),
             RateLimited,
-            "said 429: Limit reached",
+            "answered 429: Limit reached",
             status=429,
             wait=6.5,
         ),
-        "outage": Reply(error("Overloaded.", type="server_error"), ProviderUnavailable, "said 503", status=503),
+        "outage": Reply(
+            error("Overloaded.", type="server_error"), ProviderUnavailable, "answered 503", status=503
+        ),
         "cut": CUT,
         "filter": Reply(
             events(ROLE, *texts()[:2], piece({}, "content_filter"), COUNT),
@@ -157,20 +159,20 @@ def _openai() -> dict[str, Reply]:
         "error in the stream": Reply(
             in_stream(error("We had an error while answering.", type="server_error"), ROLE, *texts()[:2]),
             TemporaryError,
-            "broke the answer off: We had an error",
+            "interrupted the answer: We had an error",
             tokens=None,
         ),
         "money": Reply(
             error("No quota left.", code="insufficient_quota", type="insufficient_quota"),
             RateLimited,
-            "there is no money left",
+            "no credit is left",
             status=429,
             wait=300,
         ),
         "context": Reply(
             error("This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
             PermanentError,
-            "said 400",
+            "answered 400",
             status=400,
             about="context",
         ),
@@ -217,7 +219,7 @@ def _azure() -> dict[str, Reply]:
         "cut": Reply(
             events(prompt, ROLE, first, note, end=""),
             ProviderUnavailable,
-            "broke the answer off",
+            "interrupted the answer",
             is_cut=True,
             tokens=None,
         ),
@@ -272,7 +274,7 @@ def _openrouter() -> dict[str, Reply]:
                 },
             ),
             ProviderUnavailable,
-            "broke the answer off: Provider disconnected",
+            "interrupted the answer: Provider disconnected",
             tokens=None,
         ),
         "cut": CUT,
@@ -304,7 +306,7 @@ def _openrouter() -> dict[str, Reply]:
             headers={"content-type": JSON},
         ),
         "money": Reply(
-            error("Insufficient credits.", code=402), RateLimited, "no money left", status=402, wait=300
+            error("Insufficient credits.", code=402), RateLimited, "no credit is left", status=402, wait=300
         ),
         "comment in data": Reply(
             events("data: : OPENROUTER PROCESSING\n\n", ROLE, *texts(), "data:\n\n", "data: \n\n", stop, count)
@@ -378,12 +380,15 @@ def _gemini() -> dict[str, Reply]:
     return {
         "answer": Reply(events(*counted, last)),
         "refusal": Reply(
-            said(400, "API key not valid.", "INVALID_ARGUMENT"), PermanentError, "said 400: API key", status=400
+            said(400, "API key not valid.", "INVALID_ARGUMENT"),
+            PermanentError,
+            "answered 400: API key",
+            status=400,
         ),
         "limit": Reply(
             said(429, "You exceeded your quota.", "RESOURCE_EXHAUSTED", quota, info),
             RateLimited,
-            "said 429: You exceeded",
+            "answered 429: You exceeded",
             status=429,
             wait=36.5,
         ),
@@ -391,7 +396,11 @@ def _gemini() -> dict[str, Reply]:
             said(503, "The model is under high demand.", "UNAVAILABLE"), ProviderUnavailable, status=503
         ),
         "cut": Reply(
-            events(*counted[:2], end=""), ProviderUnavailable, "broke the answer off", is_cut=True, tokens=(30, 12)
+            events(*counted[:2], end=""),
+            ProviderUnavailable,
+            "interrupted the answer",
+            is_cut=True,
+            tokens=(30, 12),
         ),
         "filter": Reply(
             events(counted[0], piece({}, "content_filter: PROHIBITED_CONTENT", usage=USAGE)),
@@ -451,19 +460,19 @@ def _deepseek() -> dict[str, Reply]:
         "cut": Reply(
             events(alive, ROLE, *thoughts, end=""),
             ProviderUnavailable,
-            "broke the answer off",
+            "interrupted the answer",
             tokens=None,
         ),
         "filter": Reply(
             error("Content Exists Risk", type="invalid_request_error", code="invalid_request_error"),
             PermanentError,
-            "said 400: Content Exists Risk",
+            "answered 400: Content Exists Risk",
             status=400,
         ),
         "money": Reply(
             error("Insufficient Balance", type="unknown_error", code="invalid_request_error"),
             RateLimited,
-            "no money left",
+            "no credit is left",
             status=402,
             wait=300,
         ),
@@ -517,7 +526,7 @@ def _vllm() -> dict[str, Reply]:
         "error in the stream": Reply(
             in_stream(said("Engine loop is not running.", "InternalServerError", 500), ROLE, *texts()[:1]),
             TemporaryError,
-            "broke the answer off: Engine loop",
+            "interrupted the answer: Engine loop",
             tokens=None,
         ),
         "usage in each piece": Reply(events(ROLE, *usage, piece({}, "stop", usage=USAGE))),
@@ -547,7 +556,7 @@ def _llamacpp() -> dict[str, Reply]:
             about="context",
         ),
         "limit": Reply(
-            said(503, "No slot is free.", "unavailable_error"), ProviderUnavailable, "said 503", status=503
+            said(503, "No slot is free.", "unavailable_error"), ProviderUnavailable, "answered 503", status=503
         ),
         "outage": Reply(said(503, "Loading model", "unavailable_error"), ProviderUnavailable, status=503),
         "cut": CUT,
@@ -563,7 +572,7 @@ def _llamacpp() -> dict[str, Reply]:
                 f"error: {json.dumps({'code': 400, 'message': 'The context is full.', 'type': 'x'})}\n\n",
             ),
             PermanentError,
-            "broke the answer off: The context is full.",
+            "interrupted the answer: The context is full.",
             tokens=None,
         ),
         "error in an event": Reply(
@@ -596,7 +605,7 @@ def _ollama() -> dict[str, Reply]:
         "filter": Reply(
             events(*answer[:2], '{"error":"the model has stopped with an error"}\n', end=""),
             TemporaryError,
-            "broke the answer off: the model has stopped",
+            "interrupted the answer: the model has stopped",
             tokens=None,
         ),
         "thinking": Reply(
@@ -619,20 +628,20 @@ def _lmstudio() -> dict[str, Reply]:
         "refusal": Reply(
             '{"error":"The prompt has more tokens than the context length of the model."}',
             PermanentError,
-            "said 400: The prompt has more tokens",
+            "answered 400: The prompt has more tokens",
             status=400,
             about="context",
         ),
         "limit": Reply('{"error":"Too many requests."}', RateLimited, status=429),
         "outage": Reply(
-            '{"error":"Model unloaded."}', ProviderUnavailable, "said 500: Model unloaded.", status=500
+            '{"error":"Model unloaded."}', ProviderUnavailable, "answered 500: Model unloaded.", status=500
         ),
         "cut": CUT,
         "filter": Reply(events(broken, end=""), TemporaryError, 'system_role = "user"', tokens=None),
         "error as text": Reply(
             events(*texts()[:1], 'event: error\ndata: {"error":"The model has crashed."}\n\n', end=""),
             TemporaryError,
-            "broke the answer off: The model has crashed.",
+            "interrupted the answer: The model has crashed.",
             tokens=None,
         ),
         "unknown endpoint": Reply(
@@ -688,7 +697,7 @@ def _litellm() -> dict[str, Reply]:
         "budget": Reply(
             error("The budget of this key is used up.", type="budget_exceeded", code="400"),
             RateLimited,
-            "no money left",
+            "no credit is left",
             status=400,
             wait=300,
         ),
@@ -737,14 +746,14 @@ def _others() -> dict[str, Reply]:
         "end-in-each-piece-cut": Reply(
             events(ROLE, *[piece({"content": text}, "stop") for text in PIECES[:3]], end=""),
             ProviderUnavailable,
-            "broke the answer off",
+            "interrupted the answer",
             is_cut=True,
             tokens=None,
         ),
         "filter-of-the-whole": Reply(
             in_stream(error("A guardrail has found something.", code="400"), ROLE, *texts(), STOP, COUNT),
             PermanentError,
-            "broke the answer off: A guardrail",
+            "interrupted the answer: A guardrail",
         ),
         "names": Reply(
             events(ROLE, *texts(), STOP, {**COUNT, "usage": {"input_tokens": 30, "output_tokens": 12}}),

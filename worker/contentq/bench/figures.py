@@ -161,7 +161,7 @@ def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[
             database, scratch.connection, max(1.0, give_up - time.monotonic()), options, tell_drained
         )
         if (server.is_direct and not taken) or not drained.completed:
-            raise ContentQueueError(f"the database has not done anything in {seconds:g} seconds; give it more")
+            raise ContentQueueError(f"the database did nothing in {seconds:g} seconds; allow more time")
         return Figures(server, timed, taken, tasks, drained)
 
 

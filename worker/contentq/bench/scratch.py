@@ -109,7 +109,7 @@ def _read_home(connection: Connection) -> _Home:
     if not home.may_create:
         role = sql.Identifier(home.user).as_string(connection)
         raise ContentQueueError(
-            f"the bench makes a database of its own, beside this one, and user {home.user} may not create any; "
+            f"the benchmark creates its own database, and user {home.user} may not create one; "
             f"have an administrator run: ALTER ROLE {role} CREATEDB"
         )
     return home
@@ -122,7 +122,7 @@ def _clear_up(connection: Connection, home: _Home) -> None:
         if found is None:
             continue
         if is_used and int(found[1]) == home.oid:
-            raise ContentQueueError("another contentq bench of this database is running; wait until it has ended")
+            raise ContentQueueError("another contentq bench of this database is running; wait until it ends")
         if is_ours and not is_used and time.time() - int(found[2]) >= LEFT_AFTER:
             _drop(connection, name)
 
@@ -151,7 +151,7 @@ def _open(dsn: str, database: str, is_direct: bool) -> Iterator[Scratch]:
         if is_direct:
             raise
         raise DatabaseUnreachable(
-            "the bench makes a database of its own, and the pooler does not lead to it; give a --dsn that leads "
+            "the benchmark creates its own database, and the pooler does not pass it on; give a --dsn that leads "
             f"to the server itself, or have the pooler pass on any database (* = in PgBouncer): {error}"
         ) from None
     with connection:

@@ -39,7 +39,7 @@ class JsonSchema(CheckOfText):
             kind.check_schema(schema)
             _check_references(schema, specification_with(str(kind.META_SCHEMA["$schema"])))
         except jsonschema.SchemaError as error:
-            raise ValueError(f"it is no JSON schema: {error.json_path}: {_short(error.message)}") from None
+            raise ValueError(f"it is not a JSON schema: {error.json_path}: {_short(error.message)}") from None
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         own = jsonschema.validators.extend(kind, {"uniqueItems": _unique_items})
@@ -90,11 +90,11 @@ def _check_references(schema: Any, specification: referencing.Specification[Any]
                 continue
             named = repr(_short(reference))
             if not reference.startswith("#"):
-                raise ValueError(f"it refers to {named}; nothing is fetched, so put it into this file")
+                raise ValueError(f"it refers to {named}; references are not fetched, so put it into this file")
             try:
                 found = resolver.lookup(reference)
             except (referencing.exceptions.Unresolvable, TypeError, ValueError):
-                raise ValueError(f"it refers to {named}, which is not in it") from None
+                raise ValueError(f"it refers to {named}, which this file does not define") from None
             waiting.append((found.contents, found.resolver))
 
 
@@ -116,7 +116,7 @@ def _with_whole_numbers(value: Any) -> Any:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _short(text: str) -> str:

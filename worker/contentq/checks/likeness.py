@@ -40,7 +40,7 @@ class MaxLikeness(Check):
             raise NotChecked("there is no database to compare it with") from None
         except psycopg.errors.FeatureNotSupported as error:
             said = f"{error.diag.message_primary}; {error.diag.message_hint}"
-            raise PermanentError(f"the check {self.name} cannot be made: {said}") from None
+            raise PermanentError(f"the check {self.name} cannot run: {said}") from None
         if row is None or row[2] <= self.setting:
             return None
         content_id, title, likeness = row

@@ -1,1 +1,1 @@
-"""The worker: claims tasks, runs a handler on each, and reports what became of them."""
+"""The worker: claims tasks, runs a handler on each, and reports the outcomes."""

@@ -1,7 +1,7 @@
-"""Decides how much to claim and when, and makes the claims: full batches while there is work, then a rest.
+"""Decides when and how much to claim, and claims: full batches while there is work, then a pause.
 
-How much there is for this worker, and when there is more, the database says: it knows the gates, the whole fleet,
-and what the provider has said to others.
+The database decides how many tasks this worker may have and when there may be more, because it knows the gates,
+the other workers, and the answers of the provider to all of them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from contentq.queue import contract
 log = logging.getLogger("contentq.worker")
 
 MOST_UNREPORTED = 4
-"""Unreported outcomes, in multiples of the slots, above which no more is claimed."""
+"""Limit of unreported outcomes, in multiples of the slots. The worker claims nothing above it."""
 
 MORE_IS_READY = 1.0
-"""Seconds: next_claim_in() is at most this while tasks are ready that may not start, such as those of an account
-at its cap."""
+"""Seconds:
+
+the upper limit of next_claim_in() while ready tasks may not start, such as those of an account at its cap.
+"""
 
 
 class Source(Protocol):
-    """Where tasks come from, and whether more of them are to come: as functions of the SQL contract."""
+    """Where tasks come from, as functions of the SQL contract."""
 
     async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int, /) -> contract.Claimed:
         """As contract.claim()."""
@@ -47,7 +49,7 @@ class Source(Protocol):
 
 
 class Claimer:
-    """Makes one claim at a time, for the slots of the runner that are free."""
+    """Makes one claim at a time, for the free slots of the runner."""
 
     def __init__(
         self,
@@ -72,17 +74,17 @@ class Claimer:
         self._idle_since: float | None = None
         self._has_logged_until_empty = False
         self.is_kept_waiting = False
-        """Whether something of the worker's own, such as its gate, kept the last claim from bringing more."""
+        """Whether a limit of this worker, such as its gate, cut the last claim short."""
         self.is_more_ready = False
-        """Whether the last claim left ready tasks, for which a report may make room."""
+        """Whether the last claim left ready tasks that may start after a report."""
 
     def suspect(self) -> None:
-        """The connection may be dead: another one got no answer."""
+        """Another connection got no answer, so this one may be dead too."""
         self._link.suspect()
-        self._wake_up.signal()  # whatever was notified since is found by looking
+        self._wake_up.signal()  # the next claim finds what was notified since
 
     async def back_off(self, error: Exception) -> None:
-        """Waits a moment after a claim that failed."""
+        """Waits before the next claim after a failed one."""
         await self._link.back_off(error)
 
     async def close(self) -> None:
@@ -90,7 +92,7 @@ class Claimer:
         await self._link.close()
 
     async def wait_for_room(self) -> int:
-        """Waits for free slots, and for the reports to keep up; returns how much to claim."""
+        """Waits for free slots and for the reports to catch up. Returns how many tasks to claim."""
         most_unreported = MOST_UNREPORTED * self._options.concurrency
         while True:
             if self._runner.free <= 0:
@@ -101,7 +103,7 @@ class Claimer:
                 return self._runner.free
 
     async def claim(self, worker_id: int, max_tasks: int) -> contract.Claimed:
-        """Claims at most so many tasks. Raises NotRegistered, and what psycopg raises."""
+        """Claims up to this number of tasks. Raises NotRegistered and psycopg's errors."""
         self._wake_up.clear()
         async with self._link.calling() as connection:
             claimed = await self._source.claim(connection, worker_id, max_tasks)
@@ -113,7 +115,7 @@ class Claimer:
         return claimed
 
     async def rest(self, claimed: contract.Claimed) -> None:
-        """The claim brought less than was asked for: sleeps until there may be more."""
+        """Sleeps after a claim that returned fewer tasks than requested, until there may be more."""
         seconds = self._timings.poll * random.uniform(0.9, 1.1)
         if claimed.more_in is not None:
             seconds = min(seconds, max(claimed.more_in, self._next_pause(claimed)))
@@ -121,14 +123,14 @@ class Claimer:
             self._log_until_empty(claimed.more_in)
             seconds = min(seconds, self._timings.heartbeat)
         if self.is_kept_waiting:
-            # Every insert wakes it, and it would ask each time.
+            # Every INSERT would wake it for a claim that its gate refuses.
             rest = min(seconds, self._timings.deaf_rest)
             await asyncio.sleep(rest)
             seconds -= rest
         await self._wake_up.sleep(seconds)
 
     async def is_queue_empty(self) -> bool:
-        """Whether nothing runs, and nothing waits. Raises what psycopg raises."""
+        """Whether no task runs or waits. Raises psycopg's errors."""
         if not self._is_idle():
             return False
         async with self._link.calling() as connection:
@@ -138,7 +140,7 @@ class Claimer:
             return not await self._source.anything_waits(connection, self._options.categories, idle_for)
 
     def _next_pause(self, claimed: contract.Claimed) -> float:
-        """The pause before looking again at once: each that is in vain makes the next one twice as long."""
+        """The pause before another claim. Each claim that returns nothing doubles it."""
         if claimed.tasks or claimed.more_in is None or claimed.more_in > self._timings.first_pause:
             self._pause = 0.0
         else:
@@ -152,4 +154,4 @@ class Claimer:
         if self._is_idle() and not (self._has_logged_until_empty or self.is_kept_waiting):
             self._has_logged_until_empty = True
             until = "" if more_in is None else f" next_in={more_in:.0f}s"
-            log.info("nothing is ready, waiting for tasks that were put back or are held elsewhere%s", until)
+            log.info("nothing is ready, waiting for scheduled retries and tasks of other workers%s", until)

@@ -1,7 +1,7 @@
 """Claims more tasks than there are free slots while handlers take milliseconds (docs/explanation/decisions/0009).
 
-Then the time goes into claims and reports, and both go on at once. The tasks wait here for a slot, at most for
-a quarter of a second.
+With such short handlers, claims and reports take most of the time; this way they overlap. A task claimed ahead
+waits here for a slot, for a quarter of a second at most.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from contentq.engine.execution import Execution
 from contentq.engine.timings import Timings
 
 AHEAD = 3
-"""Tasks for each slot that are claimed ahead."""
+"""Tasks claimed ahead for each slot."""
 
 FORGETTING = 0.98
-"""What each handler that ends leaves of the longest duration in mind: one of a second counts for 230 tasks."""
+"""Factor by which the remembered longest duration shrinks with each ended handler.
+
+One second is remembered for 230 tasks.
+"""
 
 
 class ClaimingAhead:
-    """The tasks that wait for a slot, and how many more of them to claim.
+    """The tasks that wait for a slot, and the number to claim in addition.
 
-    give_back: called with a task that is to be given back. is_allowed: without it, nothing is claimed ahead.
+    give_back: called with each task to release. is_allowed: if false, nothing is claimed ahead.
     """
 
     def __init__(self, timings: Timings, give_back: Callable[[Execution], None], *, is_allowed: bool) -> None:
@@ -40,15 +43,15 @@ class ClaimingAhead:
         return len(self._waiting)
 
     def per_slot(self) -> int:
-        """How many tasks may wait for each slot now."""
+        """The number of tasks that may wait for each slot now."""
         is_quick = self._longest < self._timings.quick_handler
         return AHEAD if self._is_allowed and is_quick and time.monotonic() >= self._paused_until else 0
 
     def add(self, execution: Execution) -> None:
-        """Has a task wait for a slot."""
+        """Adds a task that waits for a slot."""
         self._waiting.append(execution)
         if execution.task.is_last_attempt:
-            # Were the worker killed now, the rescue would end it as failed although it has never begun.
+            # If the worker were killed now, the rescue would fail a task that never started.
             self._paused_until = time.monotonic() + self._timings.ahead_pause
             self._give_back(execution)
         self._start_timer()
@@ -76,7 +79,7 @@ class ClaimingAhead:
             self._timer = loop.call_later(self._timings.ahead_patience, self._end_patience, self._waiting[0])
 
     def _end_patience(self, oldest: Execution) -> None:
-        """Gives everything back if the task that was the first then still waits."""
+        """Releases all waiting tasks if the task that was first then still waits."""
         self._timer = None
         if oldest in self._waiting:
             self._longest = self._timings.quick_handler + self._timings.ahead_patience

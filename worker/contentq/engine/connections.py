@@ -1,4 +1,4 @@
-"""The few connections that handlers may hold, through their context, for work that commits with the completion."""
+"""The connections that handlers may use, through their context, for work that commits with the completion."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _HINT = (
 
 
 class HandlerConnections:
-    """Opens a connection for each that asks, at most `most` at once, async and threads together.
+    """Opens a connection for each request, at most `most` at once, for coroutines and threads together.
 
-    A new one each time: the work of a handler takes seconds, opening takes milliseconds, and a connection
-    that was idle across a restart of the database would be dead.
+    Each connection is new: a handler works for seconds and opening takes milliseconds, while a connection kept
+    idle across a restart of the database would be dead.
     """
 
     def __init__(self, database: Database, most: int, timings: Timings) -> None:
@@ -66,13 +66,13 @@ class HandlerConnections:
         return connection
 
     async def close_async(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Rolls back what is not committed and gives the place to the next."""
+        """Rolls back what is not committed and makes room for the next handler."""
         self._free.release()
         with suppress(psycopg.Error, OSError):
             await connection.close()
 
     def close(self, connection: psycopg.Connection[Any]) -> None:
-        """Rolls back what is not committed and gives the place to the next."""
+        """Rolls back what is not committed and makes room for the next handler."""
         self._free.release()
         with suppress(psycopg.Error, OSError):
             connection.close()

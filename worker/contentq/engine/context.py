@@ -1,4 +1,4 @@
-"""What a handler gets beside its task."""
+"""The context of an attempt, which a handler gets together with its task."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from contentq.checks.check import Checked
 
 Progress = Callable[[float | None, str | None], None]
-"""Told how far an attempt is: the fraction done, from 0 to 1, and a note."""
+"""Receives the progress of an attempt: the fraction done, from 0 to 1, and a note."""
 
 
 class _Attempt:
-    """The attempt under way: its deadline, and whether it should stop."""
+    """The running attempt: its deadline, its progress, and whether it should stop."""
 
     __slots__ = (
         "_ends_at",
@@ -46,63 +46,63 @@ class _Attempt:
         self.task = task
         self._gates = gates
         self.passed_over: dict[str, str] = {}
-        """Why enter_gate() has passed over gates, by their keys."""
+        """Why enter_gate() skipped gates, by their keys."""
         self.previous_content = previous_content
         self.checked: list[Checked] = []
-        """What became of the checks of its draft; `contentq try` shows it."""
+        """The results of the checks of its draft, which `contentq try` shows."""
         self._progress = progress
         self._stopped = False
         self._ends_at = None if task.seconds_left is None else time.monotonic() + task.seconds_left
 
     @property
     def deadline(self) -> datetime | None:
-        """When the task becomes timeout, by the database's clock; None when it has no deadline."""
+        """The task's deadline by the database's clock; None without one."""
         return self.task.timeout_at
 
     def seconds_left(self) -> float | None:
-        """Seconds until the deadline, negative when it has passed; None when there is none.
+        """Seconds until the deadline, negative after it; None without one.
 
-        Counted from the claim on, so that the clock of this machine does not matter.
+        Counted from the claim, so that the clock of this machine does not matter.
         """
         return None if self._ends_at is None else self._ends_at - time.monotonic()
 
     @property
     def previous_error(self) -> str | None:
-        """Why the attempt before this one failed; None when it is the first, or when none has failed."""
+        """Why the previous attempt failed; None if no attempt has failed."""
         return self.task.error_message
 
     @property
     def state(self) -> dict[str, Any]:
-        """What an attempt before this one has kept (Snooze); empty when there is nothing."""
+        """The state that an earlier attempt stored with Snooze; empty if there is none."""
         return {} if self.task.handler_state is None else dict(json.loads(self.task.handler_state))
 
     def progress(self, fraction: float | None = None, note: str | None = None) -> None:
-        """Shows how far the work is: the fraction done, from 0 to 1, and a note of a line or two.
+        """Reports the progress of the work: the fraction done, from 0 to 1, and a short note.
 
-        It may be called as often as one likes, from any thread: what is said last is written once a second, to
-        the columns progress and progress_note of the task. What is None stays as it was.
+        Call it from any thread, as often as you like. The latest values are written once a second, to the columns
+        progress and progress_note of the task. None leaves a value unchanged.
         """
         self._progress(fraction, note)
 
     @property
     def gate(self) -> str | None:
-        """The gate that the attempt has entered and not left; None when it is behind none of its own."""
+        """The gate that the attempt entered and has not left; None if there is none."""
         return None if self._gates is None else self._gates.entered
 
     @property
     def has_one_gate(self) -> bool:
-        """Whether the worker has one gate for all that its tasks call, which each has passed with its claim."""
+        """Whether the worker has a single gate, which each task passed with its claim."""
         return self._gates is not None and self._gates.has_one
 
     def should_stop(self) -> bool:
-        """Whether the outcome will not count: past the deadline, cancelled, taken over, or worker stopping.
+        """Whether the outcome will not count: past the deadline, cancelled, rescued, or the worker is stopping.
 
-        For plain functions, which cannot be interrupted: ask now and then, and return early.
+        For plain functions, which cannot be interrupted: check it now and then, and return early.
         """
         return self._stopped
 
     def stop(self) -> None:
-        """Makes should_stop() true; for the worker."""
+        """Makes should_stop() true. For the worker."""
         self._stopped = True
 
 
@@ -124,13 +124,13 @@ class Context(_Attempt):
         self.transaction: psycopg.AsyncConnection[TupleRow] | None = None
 
     async def enter_gate(self, keys: Sequence[str]) -> str:
-        """Enters the first of these gates, in their order, that has room; returns its key.
+        """Enters the first of these gates, in this order, that has room, and returns its key.
 
-        For handlers that call several providers: before each call, with the gates of those that would do. The
-        worker must have been given all of them (docs/how-to/pace-a-provider.md). A turn that comes in a moment
-        is waited for; when
-        no gate has room, it raises NoGateHasRoom, which puts the task off. What becomes of the attempt is told to
-        that gate. Where the worker has one gate, or none, the first key is the answer.
+        For handlers that call several providers: call it before each request, with the gates of the providers that
+        are acceptable. The worker must have all of these gates (docs/how-to/pace-a-provider.md). It waits in the
+        slot if a gate has room in a moment. If no gate has room, it raises NoGateHasRoom, which returns the task
+        to pending. The outcome of the attempt is reported to the gate entered. In a worker with one gate or none,
+        it returns the first key.
         """
         if self._gates is None:
             return keys[0]
@@ -139,19 +139,19 @@ class Context(_Attempt):
         return key
 
     async def leave_gate(self, error: BaseException | None = None) -> None:
-        """Tells the gate that the attempt has entered what became of the call, while the attempt goes on.
+        """Reports the result of the call to the gate entered, while the attempt continues.
 
-        error: what the provider's answer has become, such as RateLimited or ProviderUnavailable; None for an
-        answer that is of use. What it says that the call has cost (usage) is counted now, and taken out of it.
+        error: the provider's answer as an exception, such as RateLimited or ProviderUnavailable; None for a usable
+        answer. The usage of the error is counted now and removed from it.
         """
         if self._gates is not None:
             await self._gates.leave(error)
 
     async def connection(self) -> psycopg.AsyncConnection[TupleRow]:
-        """A connection inside a transaction that commits together with the completion of the task.
+        """A connection in a transaction that commits together with the completion of the task.
 
-        Do not commit it: when the handler returns, the worker completes the task in the same transaction and
-        commits both, or neither. A worker has few of these; ask for it at the end of the work.
+        Do not commit it. When the handler returns, the worker completes the task in the same transaction and
+        commits both, or neither. A worker has few of these connections: request one at the end of the work.
         """
         if self.transaction is None:
             self.transaction = await self._open()
@@ -184,15 +184,15 @@ class ThreadContext(_Attempt):
         return key
 
     def leave_gate(self, error: BaseException | None = None) -> None:
-        """Tells the gate what became of the call, while the attempt goes on. As Context.leave_gate()."""
+        """Reports the result of the call to the gate, while the attempt continues. As Context.leave_gate()."""
         if self._gates is not None:
             self._gates.leave_in_thread(error)
 
     def connection(self) -> psycopg.Connection[TupleRow]:
-        """A connection inside a transaction that commits together with the completion of the task.
+        """A connection in a transaction that commits together with the completion of the task.
 
-        Do not commit it: when the handler returns, the worker completes the task in the same transaction and
-        commits both, or neither. A worker has few of these; ask for it at the end of the work.
+        Do not commit it. When the handler returns, the worker completes the task in the same transaction and
+        commits both, or neither. A worker has few of these connections: request one at the end of the work.
         """
         if self.transaction is None:
             self.transaction = self._open()

@@ -1,4 +1,4 @@
-"""What an error of a database call means for whether, and where, to make the call again."""
+"""Sorts errors of database calls: whether, and where, to make the call again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contentq.errors import DatabaseUnreachable
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error is about reaching the database or its state of health, not about what was asked.
+    """Whether an error is about the connection or the state of the server, not about the statement.
 
-    Such a call may be made again, and will work some time: no connection, a shutdown or failover, too many
-    connections, a full disk, a lock that could not be had, a deadlock.
+    Such a call may be repeated and will work in time: no connection, a shutdown or failover, too many connections,
+    a full disk, a lock timeout, a deadlock.
     """
     if isinstance(error, DatabaseUnreachable | OSError):
         return True
@@ -26,17 +26,17 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether an outage is one of the connection, and so most likely of all connections to the database."""
+    """Whether an outage concerns the connection, and so probably all connections to the database."""
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return error.sqlstate[:2] in ("08", "57") or is_read_only(error)
     return is_outage(error)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the error is about the data that was sent; sent again, it would be refused again.
+    """Whether the error is about the data sent, so that the same data would be refused again.
 
-    It is not when the database is out of reach or out of order, nor when its schema or its rights are not what
-    they should be (classes 26, 28, 3D, 3F and 42): then it can be sent again once that is mended.
+    Not so for outages, and not for a schema or rights that are wrong (classes 26, 28, 3D, 3F and 42): after these
+    are corrected, the data can be sent again.
     """
     if isinstance(error, UnicodeError):
         return True
@@ -46,22 +46,22 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def is_out_of_reach(error: BaseException) -> bool:
-    """Whether no primary is there to make calls to; then it is not the call that is to blame."""
+    """Whether no primary can be reached, so that the call is not the cause."""
     return isinstance(error, DatabaseUnreachable) or is_read_only(error)
 
 
 def is_unknown(error: BaseException) -> bool:
-    """Whether the error comes neither from the database nor from the way to it."""
+    """Whether the error comes from neither the database nor the connection."""
     return not isinstance(error, psycopg.Error) and not is_outage(error)
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether a connection that still works leads to the wrong server: to a standby."""
+    """Whether a working connection leads to a standby."""
     return isinstance(error, psycopg.Error) and error.sqlstate == "25006"
 
 
 def one_line(error: BaseException) -> str:
-    """An error's class and text in one line, whatever its __str__ does; without the statement that it arose in."""
+    """The class and text of an error in one line, without its statement. Safe for any __str__."""
     try:
         said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
         detail = error.diag.message_detail if isinstance(error, psycopg.Error) else None

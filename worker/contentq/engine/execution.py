@@ -1,4 +1,4 @@
-"""One attempt at a task, from its claim to the end of its handler."""
+"""One attempt at a task, from its claim to the end of the handler."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ class Stop(enum.Enum):
 
 
 class Phase(enum.Enum):
-    """How far an attempt is. Only a running handler may be cancelled: before, there is nothing to cancel, and
-    afterwards its own transaction is being committed."""
+    """The phase of an attempt.
+
+    Only a running handler may be cancelled: before, there is nothing to cancel; afterwards, its own transaction is
+    being committed.
+    """
 
     NEW = 0
     RUNNING = 1
@@ -33,8 +36,11 @@ class Phase(enum.Enum):
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """One attempt. size: characters of text that it keeps in memory. unit: what runs it, None while it waits for a
-    slot. began: when its handler began (time.monotonic())."""
+    """One attempt.
+
+    size: characters of text in memory. unit: the asyncio task or future that runs it, None while it waits for a
+    slot. began: when its handler started (time.monotonic()).
+    """
 
     held: Held
     handler: Handler
@@ -49,7 +55,7 @@ class Execution:
     began: float = 0.0
 
     def outcome_of_stop(self) -> Outcome | None:
-        """What to report of a stopped attempt; the database itself decides between timeout and cancelled."""
+        """The outcome of a stopped attempt. The database decides between timeout and cancelled."""
         if self.stopped is Stop.DEADLINE:
             return Overdue(self.held)
         if self.stopped is Stop.CANCELLED:

@@ -1,4 +1,4 @@
-"""How many notifications are too many. Anyone who can connect may notify any channel, as fast as he can."""
+"""Detects floods of notifications: any login may notify any channel, at any rate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contentq.engine.timings import Timings
 log = logging.getLogger("contentq.worker")
 
 MOST = 1000
-"""Notifications a second that are listened to: fifty times what the queue itself sends, whatever is inserted."""
+"""Notifications a second that are accepted: fifty times the maximum that the queue sends."""
 
 
 class FloodGuard:
-    """Counts the notifications of a connection, and says whether to listen on."""
+    """Counts the notifications of a connection, and decides whether to listen."""
 
     def __init__(self, timings: Timings) -> None:
         self._rest = timings.flood_rest
@@ -25,11 +25,11 @@ class FloodGuard:
 
     @property
     def is_to_listen(self) -> bool:
-        """Whether the last flood is long enough ago."""
+        """Whether enough time has passed since the last flood."""
         return time.monotonic() >= self._deaf_until
 
     def count(self, number: int) -> None:
-        """So many notifications have come."""
+        """Counts notifications that arrived."""
         now = time.monotonic()
         if int(now) != self._second:
             self._second, self._number = int(now), 0
@@ -37,7 +37,7 @@ class FloodGuard:
         if self._number > MOST and self.is_to_listen:
             self._deaf_until = now + self._rest
             log.warning(
-                "flood of notifications number=%d in less than a second: not listening for %.0fs, looking for "
+                "flood of notifications number=%d within a second: LISTEN is off for %.0fs, polling for "
                 "tasks every %.0fs",
                 self._number,
                 self._rest,

@@ -1,8 +1,8 @@
-"""A handler may fork. Its child is a copy of the whole worker, on the same connections and under the same id:
-should it come back from the handler, it must not go on as a second worker.
+"""Guards against forks in handlers.
 
-Children that do not come back, such as those of subprocess and multiprocessing, are left alone; but what stops the
-worker must stop them, too, and not be handled as if they were the worker.
+The child is a copy of the whole worker, with the same connections and the same id. If it returns from the handler,
+it must not continue as a second worker. Children that do not return, such as those of subprocess and
+multiprocessing, are not touched, but the signals that stop the worker must stop them too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _mask = threading.local()
 
 
 def handle_only_here(signals: Collection[signal.Signals]) -> None:
-    """From now on forked children handle these signals by default, whatever this process does with them."""
+    """Makes forked children use the default handlers of these signals."""
     _signals.clear()
     _signals.update(signals)
 
 
 def end_children_of(loop: asyncio.AbstractEventLoop) -> None:
-    """From now on a forked child ends itself as soon as it is to go on with this event loop."""
+    """Makes a forked child end as soon as it continues this event loop."""
     _loops.add(loop)
 
 
@@ -40,7 +40,7 @@ def end_if_forked(pid: int) -> None:
     """Ends this process at once, without any clean-up, unless it is the one with this id."""
     if os.getpid() != pid:
         log.error(
-            "a handler has forked, and its child came back: the child ends pid=%d parent=%d", os.getpid(), pid
+            "handler forked and its child process returned: ending the child pid=%d parent=%d", os.getpid(), pid
         )
         os._exit(EXIT_FORKED)
 

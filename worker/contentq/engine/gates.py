@@ -25,27 +25,27 @@ from contentq.queue.outcomes import Held, LeftGate
 from contentq.queue.several_gates import Entered, enter_gate, leave_gate
 
 GROUP = 20
-"""Most tasks that enter in one statement: a gate's row is locked until all of them have."""
+"""Maximum number of tasks that enter in one statement, which locks a gate's row until its end."""
 
 LOCKED_PAUSE = 2.0
-"""Seconds until a report is tried again that met a task's row which another session has locked."""
+"""Seconds until the retry of a report whose task row another session had locked."""
 
 SHORT_WAIT = 0.25
-"""Seconds: a turn that comes so soon is waited for in the slot; for a later one the task is put off."""
+"""Seconds to wait in the slot for a gate to have room; beyond that, the task returns to pending."""
 
 PATIENCE = 2.0
-"""Seconds, in all, of such waits of one task."""
+"""Seconds in total that one task waits in its slot."""
 
 LONGEST_PUT_OFF = 60.0
-"""Seconds: a task that was put off is claimed again after so long at most, unless its gates have named a time."""
+"""Maximum delay in seconds of a task without room, unless its gates give a time."""
 
 SPREAD = 0.2
-"""The part of its delay by which a task that is put off is later at most, so that not all come at once."""
+"""Maximum jitter, as a fraction of the delay."""
 
 
 @dataclass
 class _Request:
-    """What a task wants. keys: the gates of which to enter one; None to report `left`."""
+    """One request. keys: the gates of which to enter one; None to report `left`."""
 
     held: Held
     keys: Sequence[str] | None
@@ -54,33 +54,33 @@ class _Request:
 
 
 class GateKeeper:
-    """Asks the database for all tasks of a worker. Those that ask during a statement share the next."""
+    """Enters gates for all tasks of a worker. Requests that arrive during a statement share the next one."""
 
     def __init__(self, database: Database, options: WorkerOptions, timings: Timings, outages: OutageLog) -> None:
         self._link = ReconnectingConnection(database, "gates", timings, outages, prepare=True)
         self.loop = asyncio.get_running_loop()
         self.has_several = options.gates is not None
-        """Whether tasks enter gates; with one gate, or none, their claim has decided."""
+        """Whether tasks enter gates themselves; with one gate or none, the claim decides."""
         self.has_one = options.gate is not None
         self._waiting: list[_Request] = []
         self._arrived = asyncio.Event()
 
     async def enter(self, held: Held, keys: Sequence[str]) -> Entered:
-        """Has an attempt enter the first of these gates that has room now."""
+        """Enters, for an attempt, the first of these gates that has room now."""
         entered = await self._ask(_Request(held, keys, None, asyncio.get_running_loop().create_future()))
         assert isinstance(entered, Entered)
         return entered
 
     async def leave(self, held: Held, left: LeftGate) -> None:
-        """Reports what became of a call, while the attempt goes on."""
+        """Reports the result of a call, while the attempt continues."""
         await self._ask(_Request(held, None, left, asyncio.get_running_loop().create_future()))
 
     def suspect(self) -> None:
-        """The connection may be dead: another one got no answer."""
+        """Another connection got no answer, so this one may be dead too."""
         self._link.suspect()
 
     async def run(self) -> None:
-        """Answers until cancelled."""
+        """Serves requests until cancelled."""
         try:
             while True:
                 await self._arrived.wait()
@@ -97,7 +97,7 @@ class GateKeeper:
         return await request.answer
 
     async def _deal_with(self, group: list[_Request]) -> None:
-        """Makes one call for all of them, again and again until there is an answer."""
+        """Makes one call for all of them, and repeats it until it is answered."""
         while group := [each for each in group if not each.answer.done()]:
             try:
                 async with self._link.calling() as connection:
@@ -126,7 +126,7 @@ class GateKeeper:
 
 
 class AttemptGates:
-    """What one attempt has to do with gates. entered: the gate that it is behind now."""
+    """The gates of one attempt. entered: the gate that it is behind now."""
 
     def __init__(self, keeper: GateKeeper, held: Held, times_put_off: int) -> None:
         self._keeper = keeper
@@ -140,9 +140,9 @@ class AttemptGates:
         return self._keeper.has_one
 
     async def enter(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
-        """Enters the first of these gates that has room, or whose turn comes in a moment.
+        """Enters the first of these gates that has room now or in a moment.
 
-        Returns its key, and why not those before it. Raises NoGateHasRoom.
+        Returns its key, and the reasons why the gates before it had no room. Raises NoGateHasRoom.
         """
         if not self._keeper.has_several:
             return keys[0], {}
@@ -160,7 +160,7 @@ class AttemptGates:
             await asyncio.sleep(wait)
 
     async def leave(self, error: BaseException | None) -> None:
-        """The call behind the gate has ended, with this error if any; the attempt goes on without it."""
+        """Leaves the gate after a call that ended with this error, if any; the attempt continues."""
         usage = None
         if isinstance(error, HandlerError) and error.usage is not None:
             usage, error.usage = usage_of(self._held, error.usage), None
@@ -178,7 +178,7 @@ class AttemptGates:
 
 
 def _no_room(entered: Entered, why: dict[str, str], times_put_off: int) -> NoGateHasRoom:
-    """The error that puts a task off: until a gate may have room, and longer each time that it was in vain."""
+    """The error that returns the task to pending until a gate may have room; its delay grows with repetitions."""
     seconds = min(2.0 ** min(times_put_off, 10), LONGEST_PUT_OFF)
     seconds = LONGEST_PUT_OFF if entered.next_in is None else max(entered.next_in, seconds)
     delay = timedelta(seconds=seconds * random.uniform(1.0, 1.0 + SPREAD))
@@ -194,7 +194,7 @@ async def _call(connection: contract.Connection, group: list[_Request]) -> list[
                 await contract.record_usage(connection, each.held, each.left.usage)
             else:
                 await leave_gate(connection, each.held, each.left)
-            _settle(each, None)  # it counts, whatever becomes of the others
+            _settle(each, None)  # it counts, whatever happens to the others
         return [None] * len(group)
     found: dict[Held, Entered] = {}
     for worker_id in worker_ids:
@@ -205,9 +205,9 @@ async def _call(connection: contract.Connection, group: list[_Request]) -> list[
 
 def _settle(request: _Request, answer: Any) -> None:
     if request.answer.done():
-        return  # its task was stopped meanwhile
+        return  # its task was stopped in the meantime
     if isinstance(answer, psycopg.Error):
-        request.answer.set_exception(HandlerError(f"the database refuses: {one_line(answer)}"))
+        request.answer.set_exception(HandlerError(f"the database refused it: {one_line(answer)}"))
     elif isinstance(answer, BaseException):
         request.answer.set_exception(HandlerError(error_text(answer)))
     else:

@@ -1,4 +1,4 @@
-"""What a handler that works beside its tasks has of its worker: calls of the SQL contract, one at a time."""
+"""Access to the SQL contract for the background work of a handler, one call at a time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 RESTART = 5.0
-"""Seconds until what a handler does beside its tasks is begun again after it has failed."""
+"""Seconds until the background work of a handler is restarted after a failure."""
 
 
 class HandlerCalls:
-    """Calls of functions of the queue, for this worker. They share a connection, which is opened for the first."""
+    """Calls functions of the queue for this worker, over one connection that opens with the first call."""
 
     def __init__(
         self, database: Database, registration: Registration, timings: Timings, outages: OutageLog
@@ -40,20 +40,20 @@ class HandlerCalls:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> T:
-        """What function(connection, worker_id, *arguments) returns; it waits until the worker is registered.
+        """Returns what function(connection, worker_id, *arguments) returns. Waits until the worker is registered.
 
-        Raises what psycopg raises. A call whose connection is lost on the way may have taken effect, or not.
+        Raises psycopg's errors. If the connection is lost during the call, it may have taken effect or not.
         """
         worker_id = await self._registration.wait()
         async with self._one_at_a_time, self._link.calling() as connection:
             return await function(connection, worker_id, *arguments, **named)
 
     def suspect(self) -> None:
-        """The connection may be dead: another one got no answer."""
+        """Another connection got no answer, so this one may be dead too."""
         self._link.suspect()
 
     async def back_off(self, error: Exception) -> None:
-        """Waits a moment after a call that failed."""
+        """Waits before the next call after a failed one."""
         await self._link.back_off(error)
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class HandlerCalls:
 
 
 async def run_beside(work: Callable[[], Awaitable[None]], calls: HandlerCalls) -> None:
-    """Does what a handler has to do beside its tasks, for ever: what goes wrong there ends no worker."""
+    """Runs the background work of a handler until cancelled. Its failures do not end the worker."""
     while True:
         try:
             await work()
@@ -70,5 +70,5 @@ async def run_beside(work: Callable[[], Awaitable[None]], calls: HandlerCalls) -
             if is_outage(error):
                 await calls.back_off(error)
                 continue
-            log.error("beside its tasks the handler has failed error=%s", one_line(error), exc_info=error)
+            log.error("background work of the handler failed error=%s", one_line(error), exc_info=error)
         await asyncio.sleep(RESTART)

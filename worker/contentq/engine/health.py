@@ -1,4 +1,4 @@
-"""How a worker is at this moment, for whoever watches it."""
+"""The health of a worker, for probes and metrics."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from contentq.engine.tally import Counts
 from contentq.engine.timings import Timings
 
 DEAD_AFTER = 60.0
-"""Seconds of silence of the event loop after which it will hardly come back: a handler blocks it for good."""
+"""Seconds without a sign of life after which the event loop counts as blocked for good."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """How a worker is. Ages are in seconds."""
+    """The health of a worker. Ages are in seconds."""
 
     counts: Counts
     running: int
-    """Tasks that it has: those in the slots, and those that wait for one."""
+    """Tasks in the slots, and tasks that wait for one."""
 
     is_registered: bool
     heartbeat_age: float | None
-    """Since the database answered the last heartbeat; None before the first."""
+    """Age of the last answered heartbeat; None before the first."""
 
     loop_silence: float
-    """Since the event loop last showed life."""
+    """Age of the event loop's last sign of life."""
 
     is_beating: bool
     """Whether the thread of the heartbeat runs."""
@@ -32,7 +32,7 @@ class Health:
     is_stopping: bool
 
     def dead_because(self) -> str | None:
-        """Why it should be restarted; None when it should not. A database that is away is no reason."""
+        """Why the worker should be restarted, or None. An unreachable database is not a reason."""
         if not self.is_beating:
             return "the thread of the heartbeat has ended"
         if self.loop_silence > DEAD_AFTER:
@@ -40,7 +40,7 @@ class Health:
         return None
 
     def unready_because(self, timings: Timings) -> str | None:
-        """Why it cannot take tasks now; None when it can."""
+        """Why the worker cannot claim tasks now, or None."""
         if self.is_stopping:
             return "it was told to stop"
         if not self.is_registered:

@@ -1,9 +1,9 @@
-"""The heartbeat: a thread with a connection of its own that registers the worker, tells the database what the
-worker holds and the worker what to stop, and does maintenance. It also listens.
+"""The heartbeat: a thread with its own connection that registers the worker, reports what it holds, stops what it
+lost, and runs maintenance. It also listens for notifications.
 
-It is a thread because a handler may block the event loop: the worker must not look dead, and the deadlines of
-tasks must pass all the same. It listens because anyone can flood it with notifications: what this connection is
-used for can be done again on another one, while of a claim that is not answered no one knows what became of it.
+It is a thread because a handler may block the event loop: the worker must not look dead, and deadlines must still
+pass. It listens because any login can flood the connection with notifications: its calls can be repeated on a new
+connection, while the result of an interrupted claim would be unknown.
 """
 
 from __future__ import annotations
@@ -36,21 +36,20 @@ log = logging.getLogger("contentq.worker")
 
 @dataclass(frozen=True)
 class HeartbeatListener:
-    """What the heartbeat has called on the worker's event loop."""
+    """Callbacks of the heartbeat, on the worker's event loop."""
 
     registered: Callable[[int], None]
     given_up: Callable[[int], None]
     woken: Callable[[], None]
     silent: Callable[[], None]
-    """The database did not answer in time; the other connections may be dead as well."""
+    """The database did not answer in time, so the other connections may be dead too."""
     stop_tasks: Callable[[list[tuple[int, int]]], None]
 
 
 class Heartbeat:
-    """The thread; start it once, on the worker's event loop, and stop it once.
+    """The heartbeat thread. Start it once, on the worker's event loop, and stop it once.
 
-    handler: the name to register with. held: what the worker holds. watch: looks after the worker's event loop
-    meanwhile.
+    handler: the name to register with. held: what the worker holds. watch: watches the worker's event loop.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class Heartbeat:
         """Ends the thread and closes its connection; returns when both are done."""
         self._is_ending = True
         if self.is_alive:
-            with suppress(RuntimeError):  # it has just ended by itself
+            with suppress(RuntimeError):  # it has just ended
                 self._loop.call_soon_threadsafe(self._end)
         self._thread.join(self._timings.heartbeat_stop)
 
@@ -108,19 +107,19 @@ class Heartbeat:
 
     @property
     def answered_at(self) -> float | None:
-        """When the database answered the last one (time.monotonic()); None before the first."""
+        """When the database answered the last heartbeat (time.monotonic()); None before the first."""
         return self._answered_at
 
     def expect_deadline(self, seconds: float) -> None:
-        """A task with this deadline was claimed: its row is to be ended then, whatever its handler does."""
+        """Adds the deadline of a claimed task: its row must end then, whatever the handler does."""
         due = time.monotonic() + seconds + self._timings.maintenance_margin
         with suppress(RuntimeError):  # the thread has ended
             self._loop.call_soon_threadsafe(self._maintain_by, due)
 
     async def register_no_more(self) -> None:
-        """Returns when a registration that was under way has been told; none begins afterwards.
+        """Waits for a registration in progress and prevents new ones.
 
-        Without it, a worker that is stopped as it starts would leave a row that looks like a dead worker's.
+        Without it, a worker stopped during its start would leave a row that looks like a dead worker.
         """
         ending = self._end_registering()
         try:
@@ -177,14 +176,14 @@ class Heartbeat:
             watching.cancel()
 
     async def _beat_until_lost(self) -> None:
-        """Registers if need be, then beats and listens on one connection for as long as it lasts."""
+        """Registers if necessary, then sends heartbeats and listens on one connection until it is lost."""
         async with self._link.calling(self._timings.heartbeat_timeout) as connection:
             if self._worker_id is None and not self._is_leaving:
                 await self._register(connection)
             else:
                 await self._beat(connection)
         self._answered_at = time.monotonic()
-        # Whatever became ready while it was out of reach is found by looking.
+        # Tasks may have become ready while the database could not be reached.
         self._wake()
 
         next_beat = time.monotonic() + self._timings.heartbeat
@@ -225,16 +224,16 @@ class Heartbeat:
 
     def _give_up(self) -> None:
         log.error(
-            "worker given up worker=%s: it was not heard in time; its tasks belong to others now", self._worker_id
+            "registration lost worker=%s: no heartbeat arrived in time; its tasks were rescued", self._worker_id
         )
         given_up, self._worker_id = self._worker_id, None
         if given_up is not None:
             self._tell(self._listener.given_up, given_up)
 
     async def _beat(self, connection: contract.Connection) -> None:
-        """Reports what the worker holds, complete up to the last beat, and stops what is not its own."""
+        """Reports what the worker holds, complete up to the last heartbeat, and stops what it lost."""
         if self._worker_id is None:
-            return  # it leaves, and had not been registered
+            return  # the worker is leaving, and was not registered
         beat_at, answered_at = self._last_beat or (None, 0.0)
         held, is_complete = self._held.list(claimed_before=answered_at)
         beat = await contract.heartbeat(
@@ -246,7 +245,7 @@ class Heartbeat:
             self._tell(self._listener.stop_tasks, beat.to_stop)
 
     async def _maintain(self) -> float:
-        """Does the maintenance; returns the seconds until the next. Its failure does not stop the heartbeat."""
+        """Runs maintenance, and returns the seconds until the next run. A failure does not stop the heartbeat."""
         try:
             async with self._link.calling(self._timings.heartbeat_timeout) as connection:
                 return await contract.maintain(connection)

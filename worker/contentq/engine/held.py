@@ -14,7 +14,7 @@ from contentq.task import Task
 class HeldTasks:
     """Every attempt from the answer to its claim until the answer to its report.
 
-    The event loop keeps it; the heartbeat's thread reads it, also while a handler blocks the event loop.
+    The event loop writes it; the heartbeat's thread reads it, also while a handler blocks the event loop.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class HeldTasks:
                 self._claim_sent_at = None
 
     def add(self, task: Task) -> None:
-        """The answer to a claim has brought this task."""
+        """Adds a task that a claim returned."""
         with self._lock:
             self._attempts.add((task.id, task.attempt))
 
@@ -47,14 +47,15 @@ class HeldTasks:
             self._attempts.discard((held.id, held.attempt))
 
     def clear(self) -> None:
-        """The database has given the worker up: it holds nothing any more."""
+        """Removes everything: the registration is lost."""
         with self._lock:
             self._attempts.clear()
 
     def list(self, claimed_before: float) -> tuple[list[tuple[int, int]], bool]:
-        """(id, attempt) of what is held, and whether that includes all claims sent before this time.
+        """The (id, attempt) of what is held, and whether this includes all claims sent before claimed_before.
 
-        claimed_before: of time.monotonic(). A claim under way may have taken effect; its tasks are not known yet.
+        claimed_before: a time of time.monotonic(). A claim in progress may have taken effect; its tasks are not
+        known yet.
         """
         with self._lock:
             is_complete = self._claim_sent_at is None or self._claim_sent_at >= claimed_before

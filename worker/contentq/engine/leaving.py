@@ -1,4 +1,4 @@
-"""The orderly end of a worker: what runs may end, the rest is given back, everything is reported."""
+"""The orderly end of a worker: running tasks may finish, the others are released, every outcome is reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Leaving:
-    """Has a worker that claims no more end."""
+    """Ends a worker that has stopped claiming."""
 
     database: Database
     registration: Registration
@@ -40,7 +40,7 @@ class Leaving:
     outages: OutageLog
 
     async def leave(self, at_once: asyncio.Event) -> bool:
-        """Returns whether everything was ended and reported. at_once: set when running tasks get no more time."""
+        """Returns whether every task ended and was reported. at_once: set if running tasks get no more time."""
         link = ReconnectingConnection(self.database, "farewell", self.timings, self.outages)
         try:
             self.runner.give_back_waiting()
@@ -52,14 +52,14 @@ class Leaving:
             await self._wait(self.reporter.wait_until_at_most(0))
             unreported = len(self.reporter)
             if unreported:
-                log.error("unreported tasks=%d: they will be done again", unreported)
+                log.error("outcomes not reported tasks=%d: these tasks will run again", unreported)
             released = await self._call(link, contract.deregister_worker)
         finally:
             await link.close()
         return not (released or unreported)
 
     async def _end_running(self, at_once: asyncio.Event) -> None:
-        """Gives what runs the grace to end, and cancels it then."""
+        """Waits for running tasks during the grace, then cancels them."""
         idle = asyncio.create_task(self.runner.wait_until_idle())
         hurry = asyncio.create_task(at_once.wait())
         try:
@@ -73,14 +73,14 @@ class Leaving:
             hurry.cancel()
 
     async def _wait(self, waiting: Awaitable[None]) -> None:
-        """Waits for something for as long as the farewell may take."""
+        """Waits for something, for timings.farewell seconds at most."""
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(waiting, self.timings.farewell)
 
     async def _call(
         self, link: ReconnectingConnection, call: Callable[[contract.Connection, int], Awaitable[T]]
     ) -> T | None:
-        """Makes a call for as long as the farewell may take; its answer, None when there was none."""
+        """Repeats a call for timings.farewell seconds at most. Returns its answer, or None."""
         give_up = time.monotonic() + self.timings.farewell
         while (worker_id := self.registration.worker_id) is not None and time.monotonic() < give_up:
             try:
@@ -88,7 +88,7 @@ class Leaving:
                     return await call(connection, worker_id)
             except Exception as error:
                 if not is_outage(error):
-                    log.error("farewell failed error=%s", one_line(error))
+                    log.error("deregistration failed error=%s", one_line(error))
                     return None
                 await link.back_off(error)
         return None

@@ -13,10 +13,7 @@ log = logging.getLogger("contentq.worker")
 
 
 class LoopWatch:
-    """Runs beside the event loop that it watches, in another thread.
-
-    name_current: names what runs on that event loop now.
-    """
+    """Watches an event loop from another thread. name_current: names what runs on that event loop now."""
 
     def __init__(self, name_current: Callable[[], str], timings: Timings) -> None:
         self._name_current = name_current
@@ -24,12 +21,12 @@ class LoopWatch:
         self._alive_at = time.monotonic()
 
     def show_life(self) -> None:
-        """Called on the event loop, several times a second, as long as nothing blocks it."""
+        """The sign of life: called on the event loop several times a second."""
         self._alive_at = time.monotonic()
 
     @property
     def silence(self) -> float:
-        """Seconds since the event loop last showed life."""
+        """Seconds since the last sign of life."""
         return time.monotonic() - self._alive_at
 
     async def run(self) -> None:
@@ -43,8 +40,8 @@ class LoopWatch:
             elif not is_warned:
                 is_warned = True
                 log.warning(
-                    "event loop blocked for %.1f s by %s: no other task of this worker can go on; make the "
-                    "handler a plain function (it then runs in a thread), or await what blocks",
+                    "event loop blocked for %.1f s by %s: no other task of this worker can make progress; make "
+                    "the handler a plain function, which runs in a thread, or await the blocking call",
                     silent,
                     self._name_current(),
                 )

@@ -9,28 +9,28 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What can be set about a worker; the defaults are the fast ones."""
+    """Options of a worker. The defaults are the fastest."""
 
     concurrency: int = 100
     """Slots: tasks that run at once."""
 
     categories: tuple[str, ...] | None = None
-    """Claim only tasks of these categories; None for all."""
+    """Categories to claim; None for all."""
 
     gate: str | None = None
-    """Key of the gate of the provider that the handler calls; None for none."""
+    """Key of the gate of the provider that the handler calls, or None."""
 
     gates: tuple[str, ...] | None = None
-    """In place of gate: keys of the gates of which each task enters one; None when there are not several."""
+    """Instead of gate: keys of several gates, of which each task enters one; None otherwise."""
 
     tells_gates: bool = True
-    """Whether gates hear of refusals; without it, each puts off its own task, and nothing else."""
+    """Whether refusals are reported to gates. Otherwise each refusal only delays its own task."""
 
     until_empty: bool = False
-    """Stop when nothing waits any more and all that was claimed has ended."""
+    """Stop when no task waits and every claimed task has ended."""
 
     handler_connections: int = 1
-    """Most connections that handlers may hold at once through their context."""
+    """Maximum number of connections that handlers may hold at once through their context."""
 
     hostname: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)

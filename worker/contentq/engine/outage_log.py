@@ -1,4 +1,4 @@
-"""What the log says of a database that is lost: one line when it is, and one when it is back."""
+"""Logs outages of the database: one line when it is lost, and one when it can be reached again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger("contentq.worker")
 
 
 class OutageLog:
-    """Shared by the connections of a worker, in whatever thread: an outage ends all of them, in different words.
+    """Shared by the connections of a worker, in any thread: an outage ends all of them with different errors.
 
-    The words of the first one are logged, and later, once, each reason why the database still cannot be reached.
+    The first error is logged. Later, each further reason why the database cannot be reached is logged once.
     """
 
     def __init__(self, timings: Timings) -> None:
@@ -25,7 +25,7 @@ class OutageLog:
         self._since = 0.0
 
     def add(self, purpose: str, reason: str) -> None:
-        """The connection for this purpose is lost, or cannot be opened again."""
+        """Records that the connection for this purpose is lost or cannot be opened."""
         with self._lock:
             now = time.monotonic()
             if not self._without:
@@ -37,16 +37,16 @@ class OutageLog:
                 self._said.add(reason)
         log.log(
             logging.WARNING if is_news else logging.DEBUG,
-            "database lost, trying again connection=%s error=%s",
+            "database connection lost, reconnecting connection=%s error=%s",
             purpose,
             reason,
         )
 
     def remove(self, purpose: str) -> None:
-        """The connection for this purpose is of use again."""
+        """Records that the connection for this purpose works again."""
         with self._lock:
             is_over = self._without == {purpose}
             self._without.discard(purpose)
             lasted = time.monotonic() - self._since
         if is_over:
-            log.info("back at work after=%.1fs", lasted)
+            log.info("database reachable again after=%.1fs", lasted)

@@ -1,4 +1,4 @@
-"""What handlers say of their progress, kept until it is written: the last of each, once a second."""
+"""Collects the progress of handlers until it is written: the latest of each task, once a second."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from contentq.engine.results import error_text
 from contentq.queue.outcomes import Held, Progressed
 
 NOTE_LENGTH = 500
-"""Characters of a note that are kept."""
+"""Maximum length of a note, in characters."""
 
 
 class ProgressNotes:
-    """Takes notes from any thread.
+    """Collects progress from any thread.
 
-    write: called on the event loop when they should be written, interval seconds after the first of them.
+    write: called on the event loop, interval seconds after the first report, to write it.
     """
 
     def __init__(self, write: Callable[[], None], interval: float) -> None:
@@ -29,7 +29,7 @@ class ProgressNotes:
         self._is_scheduled = False
 
     def note(self, held: Held, fraction: float | None, note: str | None) -> None:
-        """An attempt is so far, as clean() has it."""
+        """Records the progress of an attempt, as clean() returns it."""
         earlier = self._notes.get(held)
         share, said = clean(fraction, note)
         if earlier is not None:
@@ -38,11 +38,11 @@ class ProgressNotes:
         self._notes[held] = Progressed(held, share, said)
         if not self._is_scheduled:
             self._is_scheduled = True
-            with suppress(RuntimeError):  # the worker has ended, and this is a thread that it has left behind
+            with suppress(RuntimeError):  # the worker has ended and left this thread behind
                 self._loop.call_soon_threadsafe(self._loop.call_later, self._interval, self._write)
 
     def take(self) -> list[Progressed]:
-        """What was noted since it was taken the last time."""
+        """Returns and clears what was recorded."""
         self._is_scheduled = False
         taken = []
         while self._notes:
@@ -54,9 +54,9 @@ class ProgressNotes:
 
 
 def clean(fraction: object, note: object) -> tuple[float | None, str | None]:
-    """What is kept of what a handler has said, whatever it was: a fraction from 0 to 1, and a text to store.
+    """The valid part of a reported progress: a fraction from 0 to 1, and a text that can be stored.
 
-    What is no number is left out; a note is cut.
+    A fraction that is not a number is dropped. A long note is cut.
     """
     return _fraction_of(fraction), None if note is None else _text_of(note)
 

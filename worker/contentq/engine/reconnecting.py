@@ -24,10 +24,10 @@ from contentq.queue import contract
 log = logging.getLogger("contentq.worker")
 
 WARN_AGAIN = 60.0
-"""Seconds after which the same warning of the database is logged again."""
+"""Seconds until the same warning of the database is logged again."""
 
 MOST_WARNINGS = 1000
-"""Warnings that are remembered for that; of more, all are forgotten, and may be logged again."""
+"""Maximum number of warnings remembered for that. Above it, all are forgotten."""
 
 NEVER = float("-inf")
 
@@ -36,10 +36,10 @@ class ReconnectingConnection:
     """One named connection to the database, for the calls of one asyncio task.
 
     prepare: whether statements may be prepared by name, which saves the server a quarter of a millisecond a call.
-    Should a pooler in transaction mode be in the way after all, the link finds out and does without.
-    heard: whom to tell of notifications; without it the link does not listen. It is also told when the idle
-    connection has ended, and whoever listens should look for what it has missed. A flood of notifications ends the
-    connection, and a call under way with it; the next one does not listen for a while.
+    If the connection leads through a pooler in transaction mode after all, this is detected and switched off.
+    heard: called for notifications; without it, the connection does not listen. It is also called when the idle
+    connection has ended, because notifications may have been missed. A flood of notifications ends the connection
+    and the call in progress; the next connection does not listen for a while.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class ReconnectingConnection:
 
     @asynccontextmanager
     async def calling(self, timeout: float | None = None) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-        """The connection, opened if need be, for calls that end within timeout seconds (timings.call).
+        """The connection, opened if necessary, for calls that end within timeout seconds (timings.call).
 
-        Raises what `is_outage` recognises when the database cannot be reached or is lost on the way; the
-        connection is then closed, and whether the calls took effect is not known.
+        Raises errors that `is_outage` recognises if the database cannot be reached or is lost during the call. The
+        connection is then closed, and whether the calls took effect is unknown.
         """
         connection, is_new = await self._open()
         self._timed_out = self._closed_under_it = False
@@ -114,34 +114,34 @@ class ReconnectingConnection:
         if self._backoff:
             self._outages.remove(self._purpose)
             if self._has_failed:
-                log.info("back at work connection=%s", self._purpose)
+                log.info("database reachable again connection=%s", self._purpose)
             self._has_failed = False
             self._backoff, self._last_error = 0.0, ""
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection was fine when last used."""
+        """Whether the connection worked when last used."""
         return self._connection is not None and not self._connection.closed
 
     @property
     def timed_out(self) -> bool:
-        """Whether the last call was given up because no answer came."""
+        """Whether the last call ended because no answer arrived in time."""
         return self._timed_out
 
     def suspect(self) -> None:
-        """Another connection to the database got no answer: this one is given little time, or replaced if idle."""
+        """Another connection got no answer: shortens the time limit of this one, or replaces it if idle."""
         self._suspect = True
         self._give_up_at -= self._timings.call - self._timings.suspect_call
 
     async def back_off(self, error: BaseException) -> None:
-        """Says what went wrong, if it is news, and waits a moment: longer each time, with jitter."""
+        """Logs a new error, and waits with backoff and jitter."""
         text = one_line(error)
         if is_connection_lost(error):
             self._outages.add(self._purpose, text)
         elif text != self._last_error:
             level = logging.WARNING if is_outage(error) else logging.ERROR
-            log.log(level, "call failed, trying again connection=%s error=%s", self._purpose, text)
-            log.debug("the traceback of that", exc_info=error)
+            log.log(level, "database call failed, retrying connection=%s error=%s", self._purpose, text)
+            log.debug("traceback of the failed call", exc_info=error)
             self._has_failed = True
         self._last_error = text
         if is_read_only(error):
@@ -150,7 +150,7 @@ class ReconnectingConnection:
         await asyncio.sleep(random.uniform(0.5, 1.0) * self._backoff)
 
     async def idle(self, seconds: float) -> None:
-        """Waits for so long. Raises OperationalError as soon as the idle connection has ended."""
+        """Waits this long. Raises OperationalError as soon as the idle connection has ended."""
         self._ended = ended = asyncio.get_running_loop().create_future()
         self._read()
         try:
@@ -159,15 +159,15 @@ class ReconnectingConnection:
         finally:
             self._ended = None
         if not self.is_open:
-            raise psycopg.OperationalError("the connection has ended")
+            raise psycopg.OperationalError("the connection is closed")
 
     def cut(self) -> None:
-        """Ends the connection under whoever waits for it, who then gets an error at once."""
+        """Ends the connection, so that a call in progress fails at once."""
         if self._connection is not None:
             cut(self._connection)
 
     async def _open(self) -> tuple[psycopg.AsyncConnection[TupleRow], bool]:
-        """The connection, and whether it is a new one."""
+        """The connection, and whether it is new."""
         if self._suspect or self._is_flooded():
             self._suspect = False
             await self.close()
@@ -181,16 +181,16 @@ class ReconnectingConnection:
         return connection, True
 
     async def _listen(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
-        """Listens on a connection that has been of use, unless it does or is not to."""
+        """Starts to listen on a connection that has worked, unless it listens already or must not."""
         if self._heard is None or self._is_listening or not self._flood.is_to_listen or connection.closed:
             return
         connection.add_notify_handler(lambda _notification: self._notified(1))
         await contract.listen(connection)
         self._is_listening = True
-        self._heard()  # whatever was notified before is found by looking
+        self._heard()  # the next claim finds what was notified before
 
     async def _find_pooler(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
-        """Finds out what a new connection is good for."""
+        """Checks a new connection: whether it leads to a primary, and whether through a pooler."""
         if leads_to_the_server(connection):
             await contract.stay_open(connection)
         else:
@@ -203,10 +203,10 @@ class ReconnectingConnection:
                 )
 
     def _notified(self, number: int) -> None:
-        """So many notifications have come."""
+        """Counts notifications that arrived."""
         self._flood.count(number)
         if self._is_flooded() and self._caller is not None:
-            self.cut()  # the answer that is waited for comes after all that was notified
+            self.cut()  # the expected answer arrives after all notifications
         if self._heard is not None:
             self._heard()
 
@@ -214,7 +214,7 @@ class ReconnectingConnection:
         return self._is_listening and not self._flood.is_to_listen
 
     def _read(self) -> None:
-        """From now on, until the next call, reads what the database sends: notifications, or its farewell.
+        """Reads what the database sends until the next call: notifications, or the end of the connection.
 
         Unread notifications would fill the socket, and then the server's queue.
         """
@@ -223,7 +223,7 @@ class ReconnectingConnection:
             return
         if self._heard is not None or self._ended is not None:
             loop = asyncio.get_running_loop()
-            with suppress(psycopg.Error, OSError):  # someone has closed it under us; the next call will find out
+            with suppress(psycopg.Error, OSError):  # it was closed by someone else; the next call will notice
                 self._read_from = connection.fileno()
                 loop.add_reader(self._read_from, self._read_arrived)
                 self._reading = loop
@@ -236,7 +236,7 @@ class ReconnectingConnection:
             self._reading = None
 
     def _read_arrived(self) -> None:
-        """Something has arrived on the idle connection."""
+        """Handles data that arrived on the idle connection."""
         connection = self._connection
         assert connection is not None
         try:
@@ -249,10 +249,10 @@ class ReconnectingConnection:
                 self._ended.set_result(None)
         self._drop_notifications(connection)
         if self._is_flooded():
-            self._stop_reading()  # the next call, which this has brought about, does without the connection
+            self._stop_reading()  # the next call opens a new connection
 
     def _drop_notifications(self, connection: psycopg.AsyncConnection[TupleRow]) -> None:
-        """Drops those that have been read: until then, libpq keeps them, however many there are."""
+        """Drops the notifications that were read. Until then, libpq keeps all of them in memory."""
         number = 0
         with suppress(psycopg.Error):
             while connection.pgconn.notifies() is not None:
@@ -261,10 +261,10 @@ class ReconnectingConnection:
             self._notified(number)
 
     def _watch(self) -> None:
-        """Looks after the call under way until it has ended: every second, and when its time is over."""
+        """Watches the call in progress: every second, and at its time limit."""
         connection, loop = self._connection, asyncio.get_running_loop()
         if connection is None or connection.closed:
-            # By someone else, say a handler: whoever waits for its socket would wait for ever.
+            # Closed by someone else, such as a handler: the call would wait on its socket for ever.
             self._closed_under_it = True
             if self._caller is not None:
                 self._caller.cancel()
@@ -284,19 +284,19 @@ class ReconnectingConnection:
         self._watching = self._caller = None
 
     def _is_cancelled(self) -> bool:
-        """Whether someone else has cancelled the caller, too."""
+        """Whether the caller was also cancelled by someone else."""
         caller = asyncio.current_task()
         return caller is not None and caller.uncancel() > 0
 
     def _log_warning(self, notice: psycopg.errors.Diagnostic) -> None:
-        """Logs what the database warns of: once, and what it goes on to warn of once a minute."""
+        """Logs warnings of the database: at once, and repeated ones once a minute."""
         text, now = notice.message_primary or "", time.monotonic()
         if notice.severity_nonlocalized != "WARNING" or now - self._warned_at.get(text, NEVER) < WARN_AGAIN:
             return
         if len(self._warned_at) >= MOST_WARNINGS:
             self._warned_at.clear()
         self._warned_at[text] = now
-        log.warning("the database warns: %s", text)
+        log.warning("database warning: %s", text)
 
     async def close(self) -> None:
         """Closes the connection; the next call opens another."""
@@ -309,4 +309,4 @@ class ReconnectingConnection:
 
 
 _PREPARED_ELSEWHERE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
-"""What comes of statements prepared by name when each transaction may be on another server connection."""
+"""Whether an error comes from named prepared statements behind a pooler in transaction mode."""

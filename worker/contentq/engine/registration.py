@@ -1,4 +1,4 @@
-"""Under which id the worker is registered now, shared between the heartbeat's thread and the event loop."""
+"""The id under which the worker is registered, shared by the heartbeat's thread and the event loop."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 
 class Registration:
-    """The current worker id; there is none between being given up and being registered anew.
+    """The current worker id; None between losing a registration and the next one.
 
-    Used on the event loop only: the heartbeat hands its news over with call_soon_threadsafe.
+    Used on the event loop only: the heartbeat passes changes with call_soon_threadsafe.
     """
 
     def __init__(self) -> None:
@@ -21,18 +21,18 @@ class Registration:
         return self._worker_id
 
     def begin(self, worker_id: int) -> None:
-        """The worker is registered under this id."""
+        """Sets the id."""
         self._worker_id = worker_id
         self._registered.set()
 
     def end(self, worker_id: int) -> None:
-        """The database has given this id up; nothing happens if there is a newer one already."""
+        """Removes this id, unless there is a newer one."""
         if self._worker_id == worker_id:
             self._worker_id = None
             self._registered.clear()
 
     async def wait(self) -> int:
-        """The id, as soon as there is one."""
+        """Waits for an id, and returns it."""
         while self._worker_id is None:
             await self._registered.wait()
         return self._worker_id

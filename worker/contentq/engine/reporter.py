@@ -1,6 +1,6 @@
-"""Reports outcomes in groups: all that came in while the previous report was under way go in the next one.
+"""Reports outcomes in groups: each report has all outcomes that arrived during the previous one.
 
-Load makes the groups large and idleness makes them quick; there is nothing to tune.
+Groups grow under load, and reports are immediate when the worker is idle. There is nothing to tune.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from contentq.queue.outcomes import Completed, Failed, Held, Outcome, Released, 
 log = logging.getLogger("contentq.worker")
 
 GROUP = 1000
-"""Most outcomes in one report."""
+"""Maximum number of outcomes in one report."""
 
 GROUP_BYTES = 16_000_000
-"""About how many bytes of results go into one report, unless a single one is larger."""
+"""Approximate limit of a report in bytes, unless a single result is larger."""
 
 BYTES_PER_SECOND = 1_000_000
-"""The slowest transfer of large results that a report still waits for."""
+"""The slowest transfer of large results that a report waits for, in bytes per second."""
 
 SPLIT_AFTER = 4
-"""Failed attempts after which a group is halved: one of it may be what breaks the connection."""
+"""Failed attempts after which a group is halved, because one of its outcomes may break the connection."""
 
 UNSTORABLE = "its error message cannot be stored"
-"""What becomes of an error message that PostgreSQL refuses."""
+"""Replaces an error message that PostgreSQL refuses."""
 
 
 class Reporter:
-    """Holds every outcome until the database has given a definite answer to it. notes: what to write of progress.
+    """Keeps every outcome until the database has answered it.
 
-    answered: told each outcome, and the task's new status (None when it did not count); by the runner, too, when a
-    handler's own transaction has completed the task.
+    notes: the progress to write. answered: called with each outcome and the task's new status (None if the outcome
+    did not count), also by the runner when a handler's own transaction completed the task.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Reporter:
         return len(self._waiting) + len(self._under_way) + len(self._aside) + apart
 
     def add_ended(self, outcome: Outcome, entered: str | None = None) -> None:
-        """An attempt has ended with this outcome. entered: the gate of several that it was behind."""
+        """Adds the outcome of an attempt. entered: the gate that it was behind, if the worker has several."""
         if isinstance(outcome, Snoozed) and outcome.is_refusal:
             gate = (outcome.refused_by or entered or self._options.gate) if self._options.tells_gates else None
             outcome = replace(outcome, refused_by=gate)
@@ -88,11 +88,11 @@ class Reporter:
         self._arrived.set()
 
     def suspect(self) -> None:
-        """The connection may be dead: another one got no answer."""
+        """Another connection got no answer, so this one may be dead too."""
         self._link.suspect()
 
     async def wait_until_at_most(self, number: int) -> None:
-        """Waits until at most so many outcomes are not reported yet."""
+        """Waits until at most this number of outcomes is unreported."""
         while len(self) > number:
             self._became_fewer.clear()
             await self._became_fewer.wait()
@@ -113,7 +113,7 @@ class Reporter:
             await self._link.close()
 
     def _next_group(self) -> list[Outcome]:
-        """All that came in, or, every other time, what cannot be reported together with others."""
+        """All new outcomes or, every other time, those that must be reported alone."""
         self._is_aparts_turn = not self._is_aparts_turn
         if self._apart and (self._is_aparts_turn or not self._waiting):
             return self._apart.popleft()
@@ -131,7 +131,7 @@ class Reporter:
             await self._report_group(list(group))
 
     async def _report_group(self, group: list[Outcome]) -> None:
-        """Reports outcomes of one kind and one worker id, again and again until there is an answer."""
+        """Reports outcomes of one kind and one worker id, and repeats the call until it is answered."""
         failures = 0
         if group[0].held in self._held_up:
             group = await self._without_locked(group)  # without waiting for a lock that is still there
@@ -155,7 +155,7 @@ class Reporter:
             self.answered(outcome, counted.get(outcome.held.id))
 
     async def _is_dealt_with(self, group: list[Outcome], error: Exception, failures: int) -> bool:
-        """After a failed report: splits the group, or does without. Whether it need not be made again."""
+        """Handles a failed report: splits the group or drops an outcome. Returns whether the report is settled."""
         if isinstance(error, psycopg.errors.LockNotAvailable):
             place = (error.diag.context or "").partition("\n")[0][:100]
             self._narrow_down(group, f"another session holds a lock that it needs ({place})")
@@ -174,7 +174,7 @@ class Reporter:
         return False
 
     def _narrow_down(self, group: list[Outcome], why: str) -> None:
-        """A lock that is not on these rows keeps one of them from being reported: finds which, in its turn."""
+        """Handles a lock that is not on these rows: reports them one by one to find the blocked one."""
         if len(group) == 1:
             self._set_aside(group, why)
             return
@@ -184,7 +184,7 @@ class Reporter:
         self._arrived.set()
 
     async def _without_locked(self, group: list[Outcome]) -> list[Outcome]:
-        """Sets aside the outcomes that other sessions hold up, by what they have locked; returns the others."""
+        """Sets aside the outcomes whose rows other sessions have locked; returns the others."""
         try:
             async with self._link.calling() as connection:
                 worker_id, ids = group[0].held.worker_id, [outcome.held.id for outcome in group]
@@ -198,7 +198,7 @@ class Reporter:
         return [each for each in group if each.held.id not in locked]
 
     def _set_aside(self, outcomes: list[Outcome], why: str) -> None:
-        """These must not hold up the others: each is reported again by itself, ever later."""
+        """Sets outcomes aside so that they do not delay others: each is retried alone, with backoff."""
         now = time.monotonic()
         for outcome in outcomes:
             before = self._held_up.get(outcome.held)
@@ -208,7 +208,7 @@ class Reporter:
             )
             self._held_up[outcome.held] = held_up
             log.warning(
-                "report held up task=%s attempt=%d for=%.0fs next_in=%.0fs: %s",
+                "report delayed task=%s attempt=%d for=%.0fs next_in=%.0fs: %s",
                 outcome.held.task_id,
                 outcome.held.attempt,
                 now - held_up.since,
@@ -226,7 +226,7 @@ class Reporter:
         self._arrived.set()
 
     async def _report_refused(self, outcome: Outcome, error: Exception) -> None:
-        """PostgreSQL refuses this outcome, and would refuse it again: reports that, if there is a way to."""
+        """Handles an outcome that PostgreSQL refuses for its data: reports a failure instead, if possible."""
         held, text = outcome.held, one_line(error)
         log.error("report refused task=%s attempt=%d error=%s", held.task_id, held.attempt, text)
         if isinstance(outcome, Failed | Snoozed) and outcome.usage is not None:
@@ -234,11 +234,11 @@ class Reporter:
         elif isinstance(outcome, Completed | Stored | Revised):
             await self._report_group([refusal_by_database(outcome, text)])
         elif isinstance(outcome, Snoozed):
-            await self._report_group([Failed(held, f"it could not be snoozed: {text}", "ReportRefused")])
+            await self._report_group([Failed(held, f"the task could not be snoozed: {text}", "ReportRefused")])
         elif isinstance(outcome, Failed) and outcome.message != UNSTORABLE:
             await self._report_group([refusal(held, UNSTORABLE)])
         else:
-            # The worker does not hold it any more: the next heartbeat releases it.
+            # The worker no longer holds it: the next heartbeat releases it.
             self._held_up.pop(held, None)
             self.answered(outcome, None)
 
@@ -247,7 +247,7 @@ class Reporter:
         self._arrived.set()
 
     async def _report_progress(self) -> None:
-        """Writes the progress of attempts, if it is time. What cannot be written is forgotten."""
+        """Writes the progress of attempts when due. Progress that cannot be written is dropped."""
         if not self._is_progress_due:
             return
         self._is_progress_due = False
@@ -259,11 +259,11 @@ class Reporter:
             except Exception as error:
                 if is_outage(error):
                     return  # the next report says so
-                log.error("progress not written error=%s", one_line(error))
+                log.error("progress not stored error=%s", one_line(error))
 
 
 class _HeldUp(NamedTuple):
-    """Since when (time.monotonic()) an outcome cannot be reported, and the seconds until it is tried again."""
+    """Since when (time.monotonic()) an outcome is delayed, and the seconds until the next attempt."""
 
     since: float
     pause: float
@@ -285,7 +285,7 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
 
 
 def _kind(outcome: Outcome) -> tuple[str, int]:
-    """What one report has in common."""
+    """What the outcomes of one report share."""
     return type(outcome).__name__, outcome.held.worker_id
 
 
@@ -295,7 +295,7 @@ def _without(outcomes: list[Outcome], others: list[Outcome]) -> list[Outcome]:
 
 
 def _size(group: Sequence[Outcome]) -> int:
-    """About how many bytes the report of a group is."""
+    """Approximate size of the report of a group, in bytes."""
     drafts = (o.draft if isinstance(o, Revised) else o for o in group)
     return sum(
         len(o.result) if isinstance(o, Completed) else len(o.body) if isinstance(o, Stored) else 0 for o in drafts

@@ -1,4 +1,4 @@
-"""What a handler returned or raised, as an outcome to report."""
+"""Turns what a handler returned or raised into an outcome to report."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from contentq.storable import as_number, as_text
 log = logging.getLogger("contentq.worker")
 
 LARGE_BODY = 20_000
-"""Characters of content whose words are counted in a thread."""
+"""Length of content, in characters, from which words are counted in a thread."""
 
 EVERY_GATE = "*"
-"""The gate of every worker, which is an operator's to close."""
+"""The gate of every worker, which only operators close."""
 
 LONGEST_KEY = 300
 """Characters of a gate's key; the longest name of a host with its port has fewer."""
@@ -48,34 +48,36 @@ TITLE_LENGTH = 500
 """Characters that contents.title holds (spec)."""
 
 MOST_REVISIONS = 1_000_000
-"""Nobody means more, and PostgreSQL can count to it."""
+"""Upper limit of a delay: more is a mistake, and PostgreSQL's range is not exceeded."""
 
 MOST_WORDS = 2_147_483_647
-"""What contents.word_count holds."""
+"""Maximum of contents.word_count."""
 
 LARGEST = 256_000_000
 """Bytes of a result or a text; PostgreSQL's own limits: 268 MB for what jsonb can hold, 1 GB for a message."""
 
 LARGEST_STATE = 8192
-"""Bytes of what a handler keeps for the next attempt; the constraint of handler_state says the same."""
+"""Maximum size, in bytes, of the state for the next attempt; the same as in the constraint of handler_state."""
 
 MESSAGE_LENGTH = 7_500
-"""Characters of an unexpected error's text that are kept, so that its place in the code is kept as well."""
+"""Maximum length of an unexpected error's text, in characters, so that its place in the code is stored too."""
 
 TRACEBACK_LENGTH = 10_000
 """Characters of a traceback that go to the log of a worker, or to the screen."""
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-"""Where code is that is hardly the user's own: Python's library and installed packages."""
+"""Folders of code that is not the user's: Python's library and installed packages."""
 
 _CONTENTQ = str(Path(__file__).resolve().parents[1])
 
 _OWN = ("success", "content_id", "word_count")
-"""Members of the result of content that are contentq's to say. A handler's own would come after them, and ->>
-takes the last of those with one name."""
+"""Members of the result of content that contentq sets.
+
+A handler's member of the same name would come later, and ->> takes the last one.
+"""
 
 FAILED_CHECKS = "failed_checks"
-"""The member of the result of content that waits for its review since checks failed; it is contentq's to say."""
+"""The member, set by contentq, of the result of content that waits for review because its checks failed."""
 
 _SUCCESS = '{"success": true}'
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -104,14 +106,14 @@ def outcome_of(held: Held, value: Any) -> Outcome:
 
 
 async def judge(held: Held, value: Any) -> Outcome:
-    """As outcome_of(), but in a thread where it takes long: it would hold up other tasks."""
+    """As outcome_of(), but in a thread for long content, which would delay other tasks."""
     if isinstance(value, GeneratedContent) and isinstance(value.body, str) and len(value.body) > LARGE_BODY:
         return await asyncio.to_thread(outcome_of, held, value)
     return outcome_of(held, value)
 
 
 async def judge_checks(held: Held, error: CheckFailed) -> Outcome:
-    """As failure_of(), but in a thread where it takes long."""
+    """As failure_of(), but in a thread for long content."""
     draft = getattr(error, "draft", None)
     if isinstance(draft, GeneratedContent) and isinstance(draft.body, str) and len(draft.body) > LARGE_BODY:
         return await asyncio.to_thread(failure_of, held, error)
@@ -139,7 +141,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
             usage=_usage(held, error),
         )
     if isinstance(error, Snooze):
-        # Why the gates have none is not the error of the attempt before, which the next one looks for.
+        # This reason is not an error of the attempt; previous_error must not show it.
         said = "" if isinstance(error, NoGateHasRoom) else text
         return Snoozed(held, said, _own_delay(error), is_refusal=False, state=state, usage=_usage(held, error))
     if isinstance(error, HandlerError):
@@ -159,7 +161,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
 
 
 def left_gate_of(gate: str | None, error: BaseException | None, usage: str | None) -> LeftGate:
-    """What a gate hears of a call that has ended with this error, or with an answer, while the attempt goes on."""
+    """What to report to a gate about a call that ended with this error or an answer; the attempt continues."""
     outcome = "answered"
     if isinstance(error, RateLimited):
         outcome = "exhausted" if getattr(error, "nothing_left", False) is True else "refused"
@@ -170,7 +172,7 @@ def left_gate_of(gate: str | None, error: BaseException | None, usage: str | Non
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback of an unexpected error, for the log; the middle of a very long one is left out."""
+    """The traceback of an unexpected error, for the log. A very long one is cut in the middle."""
     try:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
     except Exception as second:
@@ -180,26 +182,29 @@ def traceback_of(error: BaseException) -> str:
 
 
 def refusal(held: Held, message: str, usage: str | None = None) -> Failed:
-    """The outcome of a task whose handler returned something that cannot be stored: trying again is no use.
+    """The outcome of a task whose handler returned something that cannot be stored: a permanent failure.
 
-    usage: what it has cost all the same.
+    usage: the cost, which counts all the same.
     """
     return Failed(held, message, "ResultRefused", permanent=True, usage=usage)
 
 
 def refusal_by_database(outcome: Completed | Stored | Revised, said: str) -> Failed:
-    """The outcome of a task whose result PostgreSQL has refused."""
+    """The outcome of a task whose result PostgreSQL refused."""
     return refusal(outcome.held, f"PostgreSQL refused the result: {said}", usage_of_outcome(outcome))
 
 
 def _gate(held: Held, error: BaseException) -> str | None:
-    """The gate that an error names; None for the worker's own, also in place of one that is not a handler's."""
+    """The gate that an error names; None for the worker's own gate, also if a handler may not report to the named
+    one.
+    """
     key = getattr(error, "gate", None)
     if not isinstance(key, str) or not key:
         return None
     if key == EVERY_GATE or len(key) > LONGEST_KEY or key != as_text(key):
         log.warning(
-            "gate not told task=%s attempt=%d key=%r: it is not a handler's; the worker's own counts instead",
+            "gate not reported task=%s attempt=%d key=%r: a handler cannot report to this gate; it "
+            "counts for the worker's own",
             held.task_id,
             held.attempt,
             key[:LONGEST_KEY],
@@ -209,7 +214,7 @@ def _gate(held: Held, error: BaseException) -> str | None:
 
 
 def _delay(error: BaseException) -> timedelta | None:
-    """The retry_after of an error, whatever its class has made of it; None when it is of no use."""
+    """The retry_after of an error; None if it is missing or invalid."""
     try:
         return as_timedelta(getattr(error, "retry_after", None))
     except (TypeError, ValueError, OverflowError):
@@ -217,7 +222,10 @@ def _delay(error: BaseException) -> timedelta | None:
 
 
 def _state(error: HandlerError) -> str | None:
-    """What an error keeps for the next attempt, as JSON. Raises ValueError for what is no small object."""
+    """The state that an error stores for the next attempt, as JSON.
+
+    Raises ValueError unless it is a small object.
+    """
     state = getattr(error, "state", None)
     if state is None:
         return None
@@ -227,27 +235,27 @@ def _state(error: HandlerError) -> str | None:
         if size <= LARGEST_STATE:
             size += _growth(kept)
     except (TypeError, ValueError, RecursionError) as problem:
-        raise ValueError(f"cannot be kept as JSON: {error_text(problem)}") from None
+        raise ValueError(f"cannot be stored as JSON: {error_text(problem)}") from None
     if size > LARGEST_STATE:
         raise ValueError(f"has {size:,} bytes; at most {LARGEST_STATE:,} are kept")
     return kept
 
 
 def _growth(text: str) -> int:
-    """How many bytes longer a text in JSON is in PostgreSQL's jsonb, which writes 1e300 with all of its zeros."""
+    """How many bytes a JSON text grows as jsonb, which writes 1e300 with all of its zeros."""
     longer: list[int] = []
     json.loads(text, parse_float=lambda number: longer.append(len(f"{Decimal(number):f}") - len(number)))
     return sum(longer)
 
 
 def _own_delay(error: Snooze) -> timedelta | None:
-    """How long a task is put off; None, which leaves it to contentq, for no time at all."""
+    """The delay of a task; None, so that contentq chooses it, for zero."""
     delay = getattr(error, "delay", None)
     return delay if isinstance(delay, timedelta) and delay > timedelta(0) else None
 
 
 def _usage(held: Held, error: BaseException) -> str | None:
-    """What an error says that its attempt has cost."""
+    """The usage that an error reports."""
     try:
         usage = getattr(error, "usage", None)
     except Exception:
@@ -256,7 +264,7 @@ def _usage(held: Held, error: BaseException) -> str | None:
 
 
 def _usage_in(held: Held, value: Any) -> str | None:
-    """What a result or content that cannot be stored says that it has cost."""
+    """The usage that a result or content reports which cannot be stored."""
     result = value.result if isinstance(value, GeneratedContent) else value
     try:
         return usage_in(held, result) if isinstance(result, Mapping) else None
@@ -265,7 +273,7 @@ def _usage_in(held: Held, value: Any) -> str | None:
 
 
 def error_text(error: object) -> str:
-    """The text of an error, or of a note, as PostgreSQL can store it, whatever its __str__ does."""
+    """The text of an error or a note in a form that PostgreSQL can store. Safe for any __str__."""
     try:
         text = str(error)
     except Exception as second:
@@ -274,7 +282,7 @@ def error_text(error: object) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Where in the user's own code an error arose, as " (file.py:12, in write)"; nothing when unknown."""
+    """The place of an error in the user's code, as " (file.py:12, in write)"; empty if unknown."""
     places = [
         (frame.f_code.co_filename, line, frame.f_code.co_name)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -312,7 +320,7 @@ def _outcome_of_content(held: Held, content: GeneratedContent) -> Outcome:
 
 
 def _outcome_of_checks(held: Held, error: CheckFailed, message: str) -> Outcome:
-    """A draft that cannot be stored is a failure, as content would be."""
+    """The failure of a draft that cannot be stored; None if it can."""
     usage = _usage(held, error)
     draft, extra = getattr(error, "draft", None), usage
     if draft is not None:

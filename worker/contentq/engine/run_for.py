@@ -1,4 +1,4 @@
-"""A worker at work for a limited time, while something is measured or tested."""
+"""Runs a worker for a limited time, for measurements and tests."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ async def run_for(
     beside: Coroutine[Any, Any, None] | None = None,
     application: str = "contentq",
 ) -> bool:
-    """Lets the worker work until it has ended, or what is done beside it has, or the time is over.
+    """Runs the worker until it ends, the work beside it ends, or the time is over.
 
-    Returns whether it has ended by itself. application: the name of a connection that watches the database.
-    Raises OperationalError as soon as the database is lost: the worker itself would wait until it is back.
+    Returns whether the worker ended first. application: the name of a connection that watches the database. Raises
+    OperationalError as soon as the database is lost; the worker itself would wait for it.
     """
     running = asyncio.create_task(worker.run())
     others = [
@@ -45,7 +45,7 @@ async def run_for(
 
 
 async def _leave(worker: Worker, running: asyncio.Task[Any]) -> None:
-    """Has the worker give back what it runs, and leave."""
+    """Makes the worker release its tasks and leave."""
     worker.stop()
     worker.stop()
     await running

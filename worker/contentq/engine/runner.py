@@ -1,4 +1,4 @@
-"""Runs the handler on claimed tasks, and stops it where it must be stopped."""
+"""Runs the handler on claimed tasks, and stops it when necessary."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from contentq.task import Task
 log = logging.getLogger("contentq.worker")
 
 BATCH = 100
-"""Tasks that it takes at once for free slots: the first begin while others are being claimed."""
+"""Maximum number of tasks accepted at once, so that the first ones start while others are being claimed."""
 
 MOST_TEXT = 64_000_000
-"""Characters of text that its tasks keep in memory, earlier content included, above which it takes no more."""
+"""Limit of text in memory, in characters, with earlier content. No task is accepted above it."""
 
 
 class Runner:
     """The slots: at most `slots` handlers at once.
 
-    idle: called when it has no task any more. claim_ahead: whether more may be claimed than there are free slots.
+    idle: called when no task is left. claim_ahead: whether more may be claimed than there are free slots.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Runner:
 
     @property
     def busy(self) -> int:
-        """How many tasks it has: those in the slots, and those that wait for one."""
+        """The number of tasks in the slots and waiting for one."""
         return len(self._executions)
 
     @property
     def free(self) -> int:
-        """How many more tasks it takes at once."""
+        """The number of further tasks that it accepts now."""
         if self._text > MOST_TEXT:
             return 0
         if per_slot := self._ahead.per_slot():
@@ -86,13 +86,13 @@ class Runner:
         return min(self._slots - len(self._executions), BATCH)
 
     async def wait_for_slot(self) -> None:
-        """Waits until it takes more tasks."""
+        """Waits until it accepts more tasks."""
         while self.free <= 0:
             self._freed.clear()
             await self._freed.wait()
 
     async def wait_until_idle(self) -> None:
-        """Waits until it has no task."""
+        """Waits until no task is left."""
         await self._empty.wait()
 
     def start(self, task: Task, worker_id: int, previous: PreviousContent | None = None) -> None:
@@ -120,23 +120,23 @@ class Runner:
             self._ahead.add(execution)
 
     def stop_cancelled(self, attempts: Iterable[tuple[int, int]]) -> None:
-        """Stops these (id, attempt), as far as they are here: they were cancelled or taken away."""
+        """Stops those of these (id, attempt) that are here: they were cancelled or rescued."""
         for attempt in attempts:
             execution = self._executions.get(attempt)
             if execution is not None:
                 self._stop(execution, Stop.CANCELLED)
 
     def give_back_waiting(self) -> None:
-        """Gives back the tasks that wait for a slot."""
+        """Releases the tasks that wait for a slot."""
         self._ahead.give_back_all()
 
     def stop_all(self, reason: Stop) -> None:
-        """Stops everything that it has."""
+        """Stops all of its tasks."""
         for execution in list(self._executions.values()):
             self._stop(execution, reason)
 
     def running(self) -> list[Execution]:
-        """What is in the slots."""
+        """The tasks in the slots."""
         return [execution for execution in self._executions.values() if execution.unit is not None]
 
     def name_current(self) -> str:
@@ -148,7 +148,7 @@ class Runner:
         return "something that is no task's handler"
 
     def close(self) -> None:
-        """Lets idle threads end; one whose handler does not return is left behind."""
+        """Ends idle threads. A thread whose handler does not return is abandoned."""
         self._threads.close()
 
     def _run(self, execution: Execution) -> None:
@@ -171,7 +171,7 @@ class Runner:
             if execution.phase is Phase.RUNNING:
                 execution.unit.cancel()
         else:
-            # A thread cannot be interrupted: it keeps its slot until it ends, and its outcome is fenced off.
+            # A thread cannot be interrupted: it occupies its slot until it ends, and its outcome does not count.
             self._report(execution, execution.outcome_of_stop())
 
     async def _run_async(self, execution: Execution) -> None:
@@ -269,7 +269,7 @@ class Runner:
 
 
 def _text_of(task: Task, previous: PreviousContent | None) -> int:
-    """Characters of the texts of a task, and of the content of an earlier attempt."""
+    """Size of the texts of a task and of earlier content, in characters."""
     texts = (task.topic, task.keywords, task.category, task.requirements, task.tone, task.error_message)
     own = sum(len(text) for text in texts if text)
     return own if previous is None else own + len(previous.body)

@@ -1,4 +1,4 @@
-"""What a worker has done so far: counted, logged, and told to an observer."""
+"""Counts and logs what a worker has done, and passes it to an observer."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from contentq.task import Task
 log = logging.getLogger("contentq.worker")
 
 LOGGED_MESSAGE = 300
-"""Characters of an error that go to the log; the row has the whole of it."""
+"""Maximum length of an error in the log, in characters; the row has all of it."""
 
 GATHERING = 1.0
-"""Seconds in which outcomes of one kind, after a first one, are counted for a line in the log."""
+"""Seconds in which outcomes of one kind, after the first, are counted for one log line."""
 
 FURTHER = {
     "refused": "outcomes refused tasks=%d: no longer held by this worker in these attempts",
     "cancelled": "attempts cancelled tasks=%d",
 }
-"""What is said of those that were counted, by kind: of these there may be thousands at once."""
+"""Log messages for counted outcomes, by kind: there may be thousands at once."""
 
 
 def _ignore(*_values: object) -> None:
-    """What an observer does that is not interested."""
+    """An observer's method that does nothing."""
 
 
 @dataclass
 class Counts:
-    """What a worker has done so far."""
+    """Counts of what a worker has done."""
 
     claimed: int = 0
     completed: int = 0
     failed: int = 0
     retried: int = 0
     revised: int = 0
-    """Tasks whose draft went back since checks of it failed, with no retry charged."""
+    """Tasks whose draft failed its checks and went back for revision, without a retry charged."""
     snoozed: int = 0
-    """Tasks that were put off because a provider refused a call, with no retry charged."""
+    """Tasks delayed because a provider refused a call, without a retry charged."""
     timed_out: int = 0
     released: int = 0
-    """Tasks that were given back unfinished."""
+    """Tasks released unfinished."""
     refused: int = 0
-    """Outcomes that did not count: the task was taken over, cancelled or past its deadline."""
+    """Outcomes that did not count: the task was rescued, cancelled or past its deadline."""
 
     def __str__(self) -> str:
         return " ".join(f"{name}={number}" for name, number in asdict(self).items() if number)
@@ -64,14 +64,14 @@ class Counts:
 
 @dataclass
 class Observer:
-    """Who is told what happens in a worker; every part may be left out."""
+    """Receives the events of a worker. Every method may be left out."""
 
     claimed: Callable[[list[Task]], None] = _ignore
     reported: Callable[[Outcome, str | None], None] = _ignore
 
 
 def observe_all(observers: Sequence[Observer]) -> Observer:
-    """One observer that tells each of these."""
+    """Combines several observers into one."""
     if len(observers) < 2:
         return observers[0] if observers else Observer()
 
@@ -93,15 +93,15 @@ class Tally:
         self.counts = Counts()
         self._observer = observer
         self._further: dict[str, int] = {}
-        """By kind, those that came after a first one that was logged just now."""
+        """By kind, the outcomes since the first one was logged."""
 
     def add_claimed(self, tasks: list[Task]) -> None:
-        """These tasks were claimed."""
+        """Records claimed tasks."""
         self.counts.claimed += len(tasks)
         self._observer.claimed(tasks)
 
     def add_reported(self, outcome: Outcome, status: str | None) -> None:
-        """The database has answered the report of an outcome. status: None when it did not count."""
+        """Records the answer to the report of an outcome. status: None if it did not count."""
         counter = _counter(outcome, status)
         if counter is not None:
             setattr(self.counts, counter, getattr(self.counts, counter) + 1)
@@ -124,7 +124,7 @@ class Tally:
         self._observer.reported(outcome, status)
 
     def _log_first(self, kind: str, message: str, outcome: Outcome) -> None:
-        """Names the first of a kind, and counts those that follow: thousands may have been cancelled at once."""
+        """Logs the first outcome of a kind and counts the following ones: thousands may be cancelled at once."""
         if kind in self._further:
             self._further[kind] += 1
             return
@@ -139,7 +139,7 @@ class Tally:
 
 
 def _counter(outcome: Outcome, status: str | None) -> str | None:
-    """The field of Counts that an answered report adds to; None for a task that was given back before it began."""
+    """The field of Counts that an answered report increments; None for a task released before it started."""
     if isinstance(outcome, Overdue):
         return "timed_out" if status is None else "retried"
     if status is None:

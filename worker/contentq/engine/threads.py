@@ -1,7 +1,7 @@
-"""Threads for plain handlers: as many as there are slots, and none that keeps the process from ending.
+"""Threads for plain handlers: one for each slot, as daemons.
 
-concurrent.futures joins its threads when the interpreter exits, so that a handler that never returns would
-keep a stopped worker alive for ever; these threads are daemons.
+concurrent.futures joins its threads when the interpreter exits, so a handler that never returns would keep a
+stopped worker alive.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
 class HandlerThreads:
-    """Runs functions in threads, at most `size` at once; used from one event loop."""
+    """Runs functions in threads, at most `size` at once. Used from one event loop."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -29,16 +29,16 @@ class HandlerThreads:
         self._loop = asyncio.get_running_loop()
 
     def run(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Starts the function as soon as a thread is free; its result or error is that of the future."""
+        """Starts the function as soon as a thread is free. The future gets its result or error."""
         if self._started < min(self._size, self._unfinished + 1):
             thread = threading.Thread(target=self._work, name=f"contentq-handler-{self._started + 1}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:
-                # The machine has no more threads; those that there are will get to it.
+                # The system starts no more threads; the existing ones will run it.
                 if self._started == 0:
                     raise
-                log.warning("no more threads can be started running=%d slots=%d", self._started, self._size)
+                log.warning("cannot start more threads running=%d slots=%d", self._started, self._size)
             else:
                 self._started += 1
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -48,7 +48,7 @@ class HandlerThreads:
         return future
 
     def close(self) -> None:
-        """Lets the threads end when they have nothing more to do."""
+        """Ends the threads when they have no more work."""
         for _ in range(self._started):
             self._jobs.put(None)
 
@@ -65,7 +65,7 @@ class HandlerThreads:
             try:
                 self._loop.call_soon_threadsafe(_settle, future, settle, value)
             except RuntimeError:
-                return  # the worker has stopped without waiting for this one
+                return  # the worker did not wait for this thread
 
 
 def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
@@ -74,7 +74,7 @@ def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: A
 
 
 def _without_stop_iteration(error: BaseException) -> BaseException:
-    """A future refuses StopIteration, which a plain function may well raise."""
+    """Wraps StopIteration, which a function may raise but a future refuses."""
     if isinstance(error, StopIteration):
         replaced = RuntimeError(f"StopIteration: {error.value!r}")
         replaced.__cause__ = error

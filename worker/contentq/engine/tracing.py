@@ -1,4 +1,4 @@
-"""A span for each attempt: of the trace that its task was submitted in, and active while its handler runs.
+"""One span for each attempt, in the trace of the submission, active while the handler runs.
 
 The names of attributes are those of https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 """
@@ -24,7 +24,7 @@ log = logging.getLogger("contentq.worker")
 DESTINATION = "content_generation_tasks"
 
 MESSAGE_LENGTH = 300
-"""Characters of an error that a span has; the row has the whole of it."""
+"""Maximum length of an error in a span, in characters; the row has all of it."""
 
 _NAMES: dict[type, str] = {
     Failed: "failed",
@@ -33,15 +33,15 @@ _NAMES: dict[type, str] = {
     Overdue: "timeout",
     Released: "released",
 }
-"""What an outcome is called: the first that fits. Any other is a completion."""
+"""Names of outcomes; the first match counts. Any other outcome is a completion."""
 
 Ended = Callable[[Outcome | None], None]
-"""Told the outcome of an attempt; None when it is no longer this worker's."""
+"""Receives the outcome of an attempt; None if the worker lost the task."""
 
 
 @contextmanager
 def attempt_span(held: Held, task: Task) -> Iterator[Ended]:
-    """Surrounds the handler with a span, when this process uses OpenTelemetry."""
+    """Runs the handler in a span if this process uses OpenTelemetry."""
     span = _begin(held, task)
     if span is None:
         yield _ignore
@@ -67,10 +67,10 @@ def _begin(held: Held, task: Task) -> Span | None:
     try:
         if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             return _start(held, task)
-        # Nothing is traced, and nothing but the context is to be passed on.
+        # No SDK: only the context is passed on.
         return trace.get_current_span(_context(task)) if task.traceparent else None
     except Exception:
-        log.exception("no span for the attempt task=%s attempt=%d", task.task_id, task.attempt)
+        log.exception("no span created for the attempt task=%s attempt=%d", task.task_id, task.attempt)
         return None
 
 
@@ -99,7 +99,7 @@ def _start(held: Held, task: Task) -> Span:
 
 
 def _context(task: Task) -> OtelContext:
-    """The context that the task was submitted in; an empty one, too, is not the one that is active here."""
+    """The context of the submission. An empty one still replaces the active context."""
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     return TraceContextTextMapPropagator().extract({"traceparent": task.traceparent or ""})
@@ -123,4 +123,4 @@ def _name(outcome: Outcome | None) -> str:
 
 
 def _ignore(_outcome: Outcome | None) -> None:
-    """Nothing is traced."""
+    """Does nothing."""

@@ -1,4 +1,4 @@
-"""Ends the transaction that a handler has begun: with the completion of its task in it, or rolled back."""
+"""Ends a handler's own transaction: commits it with the completion of the task, or rolls it back."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def finish_in_thread(
 
 
 async def _complete(connection: psycopg.AsyncConnection[TupleRow], outcome: Completed | Stored) -> bool:
-    """Completes the task; whether that counted. While another session has locked the row, the work is kept."""
+    """Completes the task, and returns whether that counted. Waits while another session has locked the row."""
     is_said = False
     while True:
         try:
@@ -102,13 +102,13 @@ def _complete_in_thread(connection: psycopg.Connection[TupleRow], outcome: Compl
 def _log_held_up(outcome: Completed | Stored, error: psycopg.Error) -> bool:
     place = (error.diag.context or "").partition("\n")[0]
     log.warning(
-        "completion in the handler's transaction held up by a lock task=%s: %s", outcome.held.task_id, place
+        "completion in the handler's transaction waits for a lock task=%s: %s", outcome.held.task_id, place
     )
     return True
 
 
 def _outcome_of_failed_commit(outcome: Completed | Stored, error: Exception) -> Outcome:
-    """The attempt failed after all. Should the commit have taken effect, this report will not count."""
+    """The failure to report. If the commit took effect after all, this report will not count."""
     if isinstance(error, psycopg.DataError | UnicodeError):
         return refusal_by_database(outcome, one_line(error))
     message = f"the handler's transaction was not committed: {one_line(error)}"

@@ -1,6 +1,6 @@
-"""What an attempt that does not end well says that it has cost, as contentq.record_usage() takes it.
+"""The usage of an attempt that failed, for contentq.record_usage().
 
-Money that was spent is not to be lost because of one member that makes no sense: each is taken for itself.
+Each member is checked on its own, so that one invalid value does not lose the others.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ log = logging.getLogger("contentq.worker")
 
 
 def usage_of(held: Held, said: object) -> str | None:
-    """What can be counted of what a handler says that an attempt has cost, as JSON; None for nothing.
+    """The valid part of the usage that a handler reports, as JSON; None if there is none.
 
-    What is left out although it was said is logged.
+    Values that are ignored are logged.
     """
     try:
         if not said:
@@ -39,7 +39,7 @@ def usage_of(held: Held, said: object) -> str | None:
 
 
 def usage_in(held: Held, result: Mapping[Any, Any]) -> str | None:
-    """The same of a result that cannot be stored; most results say nothing of a cost, and need not."""
+    """The same for a result that cannot be stored. Most results report no usage."""
     if not any(name in result for name in AMOUNTS):
         return None
     return usage_of(held, {name: result[name] for name in MEMBERS if name in result})

@@ -1,4 +1,4 @@
-"""What keeps a worker from having more tasks, in the log: once when that changes, and once when it is over."""
+"""Logs what keeps a worker from claiming more tasks: when the reason changes, and when it ends."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contentq.queue.contract import Claimed
 log = logging.getLogger("contentq.worker")
 
 LOGGED = 400
-"""Characters of it that go to the log."""
+"""Maximum length in the log, in characters."""
 
 BLOCKED = 1.0
-"""Seconds without any task after which it is no pace that the worker has waited for."""
+"""Seconds without a task after which the reason was not a pace."""
 
 
 class WaitingLog:
-    """Told of each claim; what is in the way is logged in the words of contentq.waits_for()."""
+    """Records each claim. Logs the reason as contentq.waits_for() words it."""
 
     def __init__(self, timings: Timings) -> None:
         self._quiet = timings.log
@@ -29,15 +29,16 @@ class WaitingLog:
         self._since = self._seen_at = 0.0
 
     def note(self, claimed: Claimed) -> None:
-        """A claim has brought this. Numbers in the words may change with each claim, and are no change.
+        """Records the reason after a claim.
 
-        A pace is in the way of one claim and not of the next: it is over when it was not seen for long.
+        A change of numbers only is not a change. A pace may limit one claim and not the next, so it ends when it
+        was not seen for a while.
         """
         now = time.monotonic()
         if claimed.waits_for is None:
             is_blocked = not self._brings_some and now - self._since >= BLOCKED
             if self._kind and (is_blocked or now - self._seen_at >= self._quiet):
-                log.info("waiting no longer for=%s after=%.1fs", self._what, now - self._since)
+                log.info("waiting ended for=%s after=%.1fs", self._what, now - self._since)
                 self._kind = ""
             return
         said = " ".join(claimed.waits_for.split())[:LOGGED]

@@ -1,4 +1,4 @@
-"""The sleep of an idle worker, and what ends it."""
+"""Puts an idle worker to sleep, and wakes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class WakeUp:
-    """Lets one coroutine sleep until there may be something to claim; used on one event loop."""
+    """Lets one coroutine sleep until there may be something to claim. Used on one event loop."""
 
     def __init__(self) -> None:
         self._is_signalled = False
@@ -19,20 +19,20 @@ class WakeUp:
 
     @property
     def is_sleeping(self) -> bool:
-        """Whether somebody sleeps."""
+        """Whether a coroutine sleeps."""
         return self._sleeping is not None
 
     def signal(self) -> None:
-        """Ends the sleep, or the next one."""
+        """Ends the sleep in progress, or the next one."""
         self._is_signalled = True
         self._end_sleep()
 
     def clear(self) -> None:
-        """Forgets the signals so far: what they were about is looked for next."""
+        """Clears the signals so far, before the claim that covers them."""
         self._is_signalled = False
 
     async def sleep(self, seconds: float) -> None:
-        """Sleeps for so long or until there is a signal, without a detour over further asyncio tasks."""
+        """Sleeps this long or until there is a signal, without further asyncio tasks."""
         if self._is_signalled:
             return
         self._sleeping = sleeping = asyncio.get_running_loop().create_future()

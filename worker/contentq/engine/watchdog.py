@@ -1,8 +1,8 @@
-"""For a worker that was told to stop and cannot, because a handler never gives the event loop back.
+"""Ends a worker that cannot stop because a handler blocks the event loop.
 
-A thread waits until the worker should have ended. If it has not, the thread releases the worker's tasks over a
-connection of its own and ends the process: no task has to wait for a rescue. Nor do threads that handlers have
-left behind, for instance with asyncio.to_thread(), keep the process of a worker that has ended.
+A thread waits until the worker should have ended. Then it releases the worker's tasks over its own connection and
+ends the process, so that no task waits for a rescue. Threads that handlers leave behind, for instance with
+asyncio.to_thread(), do not keep the process of an ended worker either.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger("contentq.worker")
 
 
 class Watchdog:
-    """Arm it when the worker is told to stop; tell it when the worker has stopped."""
+    """The watchdog. Arm it when the worker is to stop; tell it when the worker has stopped."""
 
     def __init__(self, database: Database, worker_id: Callable[[], int | None], timings: Timings) -> None:
         self._database = database
@@ -34,7 +34,7 @@ class Watchdog:
         self._exit_code: int | None = None
 
     def arm(self, seconds: float) -> None:
-        """The worker should have ended in so many seconds; called again, the new time holds."""
+        """Sets the seconds until the worker should have ended. Another call replaces the time."""
         timer = threading.Timer(seconds, self._end_the_process)
         timer.daemon = True
         with self._lock:
@@ -44,7 +44,7 @@ class Watchdog:
         timer.start()
 
     def leave(self, exit_code: int) -> None:
-        """The worker has ended by itself; what handlers have left behind does not keep the process for long."""
+        """The worker has ended. The process follows soon, even if handlers left threads behind."""
         self._exit_code = exit_code
         self.arm(self._timings.left_behind)
 
@@ -53,7 +53,7 @@ class Watchdog:
             sys.stderr.flush()
             os._exit(self._exit_code)
         worker_id = self._worker_id()
-        log.error("worker=%s cannot stop: a handler does not let it; releasing its tasks", worker_id)
+        log.error("worker=%s cannot stop because a handler blocks it; releasing its tasks", worker_id)
         if worker_id is not None:
             releasing = threading.Thread(target=self._release, args=[worker_id], daemon=True)
             releasing.start()
@@ -66,4 +66,4 @@ class Watchdog:
             with self._database.connect("contentq farewell") as connection:
                 connection.execute(DEREGISTER, [worker_id])
         except Exception as error:
-            log.error("tasks were not released, they will be rescued error=%s", one_line(error))
+            log.error("tasks could not be released and will be rescued error=%s", one_line(error))

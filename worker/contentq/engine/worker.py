@@ -1,4 +1,4 @@
-"""A worker process: claim, run, report, with a heartbeat beside it, and an orderly end."""
+"""A worker process: claim, run, report, with a heartbeat and an orderly end."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ log = logging.getLogger("contentq.worker")
 
 
 class Ending(enum.Enum):
-    """How a worker has ended."""
+    """How a worker ended."""
 
     DONE = "done"
-    """Everything that it had claimed has ended."""
+    """Every claimed task ended."""
 
     RELEASED = "released"
-    """Tasks that were still running were given back."""
+    """Tasks that were still running were released."""
 
 
 class Worker:
     """Runs handlers on the tasks of one database, from one event loop.
 
-    source: where it claims its tasks; the whole queue, unless it is told otherwise.
+    source: where it claims tasks; by default, the whole queue.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class Worker:
 
     @property
     def counts(self) -> Counts:
-        """What it has done so far."""
+        """Counts of what it has done so far."""
         return self._tally.counts
 
     @property
     def worker_id(self) -> int | None:
-        """The id under which it is registered now; None while it is not."""
+        """The id under which it is registered; None while it is not registered."""
         return self._registration.worker_id
 
     def health(self) -> Health | None:
-        """How it is; None before it has begun. It may be asked from any thread."""
+        """Its health; None before it starts. Call it from any thread."""
         if not self._is_assembled:
             return None
         answered_at = self._heartbeat.answered_at
@@ -104,16 +104,16 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """Asks for a graceful stop: no new claims, and timings.grace seconds for what runs.
+        """Requests a graceful stop: no new claims, and timings.grace seconds for running tasks.
 
-        The second call does not wait any longer. To be called on the event loop.
+        A second call cancels the wait. Call it on the event loop.
         """
         if self._stop_asked.is_set():
             self._stop_now.set()
         self._stop_asked.set()
 
     async def run(self) -> Ending:
-        """Works until stopped, or until nothing is left with options.until_empty."""
+        """Works until it is stopped or, with options.until_empty, until no task is left."""
         self._assemble()
         self._heartbeat.start()
         self._is_assembled = True
@@ -131,7 +131,7 @@ class Worker:
             await self._work_until_stopped(beside)
             return await self._leave()
         except Exception as error:
-            log.error("the worker cannot go on, giving its tasks back error=%s", one_line(error))
+            log.error("worker failed, releasing its tasks error=%s", one_line(error))
             self._stop_asked.set()
             self._stop_now.set()
             await self._leave()
@@ -146,15 +146,15 @@ class Worker:
             await self._handler_calls.close()
 
     async def _work(self) -> None:
-        """The loop: claims tasks for free slots and starts each; the runner hands each outcome to the reporter.
+        """The loop: claims tasks for free slots and starts each; the runner passes each outcome to the reporter.
 
-        Ends when the worker is told to stop; with until_empty, when nothing waits or runs.
+        Ends when the worker must stop or, with until_empty, when no task waits or runs.
         """
         while not self._stop_asked.is_set():
             worker_id = await self._registration.wait()
             room = await self._claimer.wait_for_room()
             if self._stop_asked.is_set():
-                break  # a slot that became free since then is not filled again
+                break  # do not fill slots that became free since then
             try:
                 claimed = await self._claim_and_start(worker_id, room)
                 if len(claimed.tasks) == room:
@@ -163,7 +163,7 @@ class Worker:
                     return
                 await self._claimer.rest(claimed)
             except NotRegistered:
-                # The heartbeat will find out and register anew; until then there is nothing to claim with.
+                # The heartbeat will notice and register again; until then, no claim is possible.
                 self._registration.end(worker_id)
             except Exception as error:
                 await self._claimer.back_off(error)
@@ -183,7 +183,7 @@ class Worker:
         return claimed
 
     def _end_attempt(self, outcome: Outcome, status: str | None) -> None:
-        """The database has answered the report of an attempt; status is None when it did not count."""
+        """Handles the answer to the report of an attempt. status: None if it did not count."""
         self._held.discard(outcome.held)
         self._tally.add_reported(outcome, status)
         may_be_ready = status == "pending" and not isinstance(outcome, Released)
@@ -192,7 +192,7 @@ class Worker:
             self._wake_up.signal()
 
     async def _work_until_stopped(self, beside: set[asyncio.Task[None]]) -> None:
-        """Works until it is told to stop. Raises what has ended one of the tasks beside it."""
+        """Works until it must stop. Raises the error that ended one of its background tasks."""
         working = asyncio.create_task(self._work())
         stopping = asyncio.create_task(self._stop_asked.wait())
         try:
@@ -200,7 +200,7 @@ class Worker:
             for each in beside:
                 if each.done():
                     each.result()
-            async with self._claim_under_way:  # its tasks are not to be lost sight of
+            async with self._claim_under_way:  # its tasks must still be reported
                 working.cancel()
             await asyncio.wait({working})
             if not working.cancelled():
@@ -225,30 +225,30 @@ class Worker:
         return Ending.DONE if is_done and not self.counts.released else Ending.RELEASED
 
     def _give_up(self, worker_id: int) -> None:
-        """The database has given this worker id up: others have its tasks."""
+        """Handles the loss of this registration: its tasks were rescued."""
         self._registration.end(worker_id)
         self._held.clear()
         self._runner.stop_all(Stop.LOST)
 
     def _suspect_connections(self) -> None:
-        """The heartbeat got no answer in time."""
+        """Handles a heartbeat without an answer."""
         self._claimer.suspect()
         self._reporter.suspect()
         self._keeper.suspect()
         self._handler_calls.suspect()
 
     def _look_again_until_empty(self) -> None:
-        # The last report may have come long before: a thread keeps its slot when its task was ended under it.
+        # The last report may have come long before: a thread occupies its slot after its task has ended.
         if self._options.until_empty:
             self._wake_up.signal()
 
     async def _show_life(self) -> None:
-        """Tells the watch that the event loop runs, and now and then the log what was done."""
+        """Sends signs of life of the event loop, and logs the counts now and then."""
         logged, logged_at = Counts(), 0.0
         while True:
             self._watch.show_life()
             if not self._heartbeat.is_alive:
-                raise RuntimeError("the thread of the worker's heartbeat has ended")
+                raise RuntimeError("the heartbeat thread of the worker has ended")
             now = time.monotonic()
             if self.counts != logged and now - logged_at >= self._timings.log:
                 logged, logged_at = replace(self.counts), now
@@ -256,7 +256,7 @@ class Worker:
             await asyncio.sleep(self._timings.life_sign)
 
     def _assemble(self) -> None:
-        """Makes the parts of the worker, for the event loop that runs now."""
+        """Creates the parts of the worker for the running event loop."""
         database, options, timings, outages = self._database, self._options, self._timings, self._outages
         self._reporter = Reporter(database, options, self._end_attempt, timings, outages)
         self._keeper = GateKeeper(database, options, timings, outages)

@@ -174,7 +174,7 @@ async def run_until_empty_async(
 def _run(name: str, twin: Callable[..., Coroutine[Any, Any, T]], *values: Any, **options: Any) -> T:
     with suppress(RuntimeError):
         asyncio.get_running_loop()
-        raise TypeError(f"{name}() blocks, and this is a coroutine; await {name}_async() instead")
+        raise TypeError(f"{name}() blocks, and this is a coroutine: await {name}_async() instead")
     return asyncio.run(twin(*values, **options))
 
 

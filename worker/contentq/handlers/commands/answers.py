@@ -64,7 +64,8 @@ def _object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise PermanentError(
-            f"the program's output begins with {{ but is no JSON object: {said}; Markdown must begin otherwise"
+            f"the program's output begins with {{ but is not a JSON object: {said}; Markdown must not "
+            "begin with {"
         ) from None
     return value
 

@@ -104,7 +104,7 @@ class Guardian:
             for group, mark in self._groups.items():
                 os.write(self._process.stdin.fileno(), f"+{group} {mark}\n".encode())
         except OSError as error:
-            log.warning("should this worker be killed, its programs will go on error=%s", error)
+            log.warning("if this worker is killed, its programs keep running error=%s", error)
 
 
 GUARDIAN = Guardian()

@@ -55,7 +55,7 @@ def accept(received: Received, settings: OpenAISettings, earlier: list[str], scr
         raise of_model("filtered", PermanentError(filtered, usage=spent))
     if word == _REFUSED or (received.refusal and not received.characters):
         said = scrub.message(received.refusal or received.text)[:500] or f"finish_reason {reason}"
-        raise of_model("filtered", PermanentError(f"the model refuses: {said}", usage=spent))
+        raise of_model("filtered", PermanentError(f"the model refused: {said}", usage=spent))
     if word in _CUT_OFF:
         limit = f"max_tokens, {settings.max_tokens:,}" if settings.max_tokens else "the model's own limit"
         message = f"{FLAWS[1]} at {limit} (finish_reason {reason})"

@@ -101,7 +101,9 @@ class Caller:
             raise
         finally:
             if received.doubtful_tokens is not None:
-                log.warning("tokens doubtful task=%s %s", task.task_id, self._scrub.text(received.doubtful_tokens))
+                log.warning(
+                    "token counts implausible task=%s %s", task.task_id, self._scrub.text(received.doubtful_tokens)
+                )
 
     async def close(self) -> None:
         """Closes the connections that wait for another call."""

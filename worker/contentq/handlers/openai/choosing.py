@@ -106,11 +106,15 @@ class Models:
         )
         unpriced = settings.unpriced()
         if unpriced and not any(model.settings.prices for model in self._all()):
-            log.warning("no model has a price in the settings: cost is not counted, and no budget sees it")
+            log.warning(
+                "no model has a price in the settings: their cost is not counted and does not reduce any budget"
+            )
         else:
             for name in unpriced:
                 log.warning(
-                    "model %s has no price in the settings: its cost is not counted, and no budget sees it", name
+                    "model %s has no price in the settings: its cost is not counted and does not reduce any "
+                    "budget",
+                    name,
                 )
 
     async def ask(self, messages: list[Message], task: Task, context: Any) -> Written:

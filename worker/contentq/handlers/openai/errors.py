@@ -73,10 +73,10 @@ class Failures:
         if isinstance(error, Silence | openai.APIConnectionError | self._http.TransportError):
             return self._lost(error, settings, received)
         if isinstance(error, ErrorInAnswer):
-            return self._refused(refusal_of(error.said), settings, spent, "broke the answer off")
+            return self._refused(refusal_of(error.said), settings, spent, "interrupted the answer")
         if isinstance(error, openai.APIStatusError):
             refusal = refusal_of(error.body or error.message, error.response.headers, error.status_code)
-            return self._refused(refusal, settings, spent, f"said {error.status_code}")
+            return self._refused(refusal, settings, spent, f"answered {error.status_code}")
         return self._malformed(error, settings, received)
 
     def _malformed(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
@@ -85,9 +85,9 @@ class Failures:
         if isinstance(error, EventTooLarge):
             said = f"a piece of it has more than {event_limit(settings):,} bytes, and no end"
         if isinstance(error, MalformedAnswer) and error.is_cut:
-            return ProviderUnavailable(f"{self._at.host} broke the answer off: {said}", usage=spent)
+            return ProviderUnavailable(f"{self._at.host} interrupted the answer: {said}", usage=spent)
         if isinstance(error, (*_MALFORMED, openai.APIError, self._http.HTTPError)):
-            return TemporaryError(f"{self._at.host} sent what is not an answer: {said}", usage=spent)
+            return TemporaryError(f"{self._at.host} sent an invalid answer: {said}", usage=spent)
         return error
 
     def of_answer(self, received: Received, settings: OpenAISettings) -> HandlerError:
@@ -120,7 +120,9 @@ class Failures:
             silent = f"{host} sent {what} for {settings.chunk_timeout:g} seconds (chunk_timeout in the settings)"
             return ProviderUnavailable(silent, usage=spent)
         if received.characters:
-            broken = f"{host} broke the answer off after {received.characters:,} characters: {self._short(cause)}"
+            broken = (
+                f"{host} interrupted the answer after {received.characters:,} characters: {self._short(cause)}"
+            )
             return ProviderUnavailable(broken, usage=spent)
         failed = f"the connection to {host} failed: {self._short(_why(cause))}; {self._where_to_look()}"
         return ProviderUnavailable(failed, usage=spent)
@@ -135,16 +137,16 @@ class Failures:
         self, refusal: Refusal, settings: OpenAISettings, spent: Mapping[str, Any] | None, how: str
     ) -> HandlerError:
         """Of an answer with an error's status, or with an error in place of a piece. how: it was said."""
-        status, delay, is_status = refusal.status or 0, refusal.wait, how.startswith("said")
+        status, delay, is_status = refusal.status or 0, refusal.wait, how.startswith("answered")
         if 300 <= status < 400:
             to = self._short(_place(refusal.headers.get("location")))
             return PermanentError(
-                f"{self._at.host} said {status}: it redirects to {to}, and no redirect is followed; check the "
+                f"{self._at.host} answered {status}: it redirects to {to}, and no redirect is followed; check the "
                 f"address {self._at.base_url} (base_url in the settings, or OPENAI_BASE_URL)",
                 usage=spent,
             )
         if status == 407:
-            said = f"{self._name_proxy()} said 407: {self._short(refusal.message)}"
+            said = f"{self._name_proxy()} answered 407: {self._short(refusal.message)}"
             return TemporaryError(f"{said}; check user and password in {PROXIES}", usage=spent)
         said = f"{self._at.host} {how}: {self._short(refusal.message)}"
         if refusal.is_filter:
@@ -152,7 +154,7 @@ class Failures:
             return of_model("filtered", PermanentError(refused, usage=spent))
         if refusal.is_out_of_money:
             return RateLimited(
-                f"{said}; there is no money left: check the billing of the account that the key belongs to",
+                f"{said}; no credit is left: check the billing of the key's account",
                 retry_after=OUT_OF_MONEY_DELAY if delay is None else delay,
                 nothing_left=True,
                 usage=spent,

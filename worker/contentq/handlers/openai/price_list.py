@@ -45,7 +45,7 @@ def find_prices(provider: str | None, models: Iterable[str], *, batch: bool = Fa
         listed = [_listed(model, str(provider), price) for model, price in known]
         priced = [price for price in listed if price is not None]
         if not priced:
-            raise ContentQueueError(f"genai-prices knows no price for text of the provider {provider!r}")
+            raise ContentQueueError(f"genai-prices has no price for text of the provider {provider!r}")
         return priced
     found = []
     for model in named:
@@ -56,7 +56,7 @@ def find_prices(provider: str | None, models: Iterable[str], *, batch: bool = Fa
             raise ContentQueueError(_explain_unknown(provider, model)) from None
         price = _listed(model, answer.provider.id, answer.model_price)
         if price is None:
-            raise ContentQueueError(f"genai-prices knows no price for text of the model {model!r}")
+            raise ContentQueueError(f"genai-prices has no price for text of the model {model!r}")
         found.append(price)
     return found
 

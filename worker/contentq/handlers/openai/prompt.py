@@ -66,7 +66,7 @@ class Prompt:
             blocks = {"user": whole}
         messages = [{"role": role, "content": text.strip()} for role, text in blocks.items() if text.strip()]
         if not messages or messages[-1]["role"] != "user":
-            raise PermanentError(f"template {template.name}: it asks for nothing; write a block named user")
+            raise PermanentError(f"template {template.name}: it has no prompt; write a block named user")
         return messages
 
 

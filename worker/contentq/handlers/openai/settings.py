@@ -51,9 +51,9 @@ def _by_slug(given: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
     found: dict[str, ModelSettings] = {}
     for name, own in given.items():
         if not slug(name):
-            raise ValueError(f"the name {name!r} has neither letters nor digits")
+            raise ValueError(f"the name {name!r} has no letters or digits")
         if slug(name) in found:
-            raise ValueError(f"{name!r} is there twice: upper case, spaces and punctuation make no difference")
+            raise ValueError(f"{name!r} is listed twice: case, spaces and punctuation are ignored")
         found[slug(name)] = own
     return found
 
@@ -103,10 +103,10 @@ def _own_gate(key: str) -> str:
 def each_once(names: list[str]) -> list[str]:
     """Names of deployments. Raises ValueError when there is none, or one twice."""
     if not names:
-        raise ValueError("must name one deployment at least")
+        raise ValueError("must name at least one deployment")
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{name!r} is there twice")
+            raise ValueError(f"{name!r} is listed twice")
     return names
 
 

@@ -54,7 +54,7 @@ class BatchCaller(Caller):
             if status == 200:
                 return self.read(reply, messages, settings, context.previous_error)
             if status == MISSING and not reply:
-                raise TemporaryError(f"{self.host} has ended the batch without an answer to this request")
+                raise TemporaryError(f"{self.host} ended the batch without an answer to this request")
             raise self.failure(self._as_error(status, reply), settings)
         except (TemporaryError, RateLimited) as error:
             error.args = (remembering(str(error), flaws_in(context.previous_error)),)

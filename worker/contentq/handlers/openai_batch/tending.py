@@ -119,7 +119,7 @@ class Tending:
             async with self._holding(batch):
                 await self._try(step, batch)
         except LeaseLost as lost:
-            log.warning("left alone batch=%s: %s", batch.provider_id or batch.key, lost)
+            log.warning("batch skipped batch=%s: %s", batch.provider_id or batch.key, lost)
         return True
 
     async def _try(self, step: Any, batch: Batch) -> None:
@@ -145,10 +145,10 @@ class Tending:
             wait = max(wait, failure.retry_after.total_seconds())
         if isinstance(failure, psycopg.Error):
             # Not the details, which are values of rows that not everybody may see.
-            why = f"the database refuses: {failure.diag.message_primary}"
+            why = f"the database refused it: {failure.diag.message_primary}"
         else:
             why = self._storable(str(failure))
-        log.warning("batch put off batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, why)
+        log.warning("batch postponed batch=%s for=%.0fs: %s", batch.provider_id or batch.key, wait, why)
         await self._calls(batches.note, batch, News(error=why, due_in=wait))
 
     def _storable(self, said: str) -> str:
@@ -218,7 +218,7 @@ class Tending:
         if made is None:
             await self._send(batch)
         else:
-            log.info("found batch=%s, which was sent by a worker that is gone", made.id)
+            log.info("found batch=%s, sent by a worker that no longer runs", made.id)
             await self._note_state(batch, made)
 
     async def _find(self, batch: Batch) -> ProviderBatch | None:
@@ -247,13 +247,13 @@ class Tending:
         except openai.NotFoundError as error:
             why = self._storable(f"the provider does not know it any more: {error}")
             again = await self._calls(batches.close, batch, "lost", why)
-            log.error("lost batch=%s: the provider does not know it any more; again=%d", batch.provider_id, again)
+            log.error("lost batch=%s: the provider no longer knows it; again=%d", batch.provider_id, again)
             return
         if state.status in ENDED:
             await self._collect(batch, state)
             return
         if not batch.wanted and state.status != "cancelling":
-            log.info("cancelling batch=%s: no task waits for it any more", state.id)
+            log.info("cancelling batch=%s: no task waits for it", state.id)
             state = await client.batches.cancel(state.id)
         await self._note_state(batch, state)
 
