@@ -127,8 +127,8 @@ def test_unknown_model_is_told_with_the_setting_to_check(provider: Provider, ask
 
     assert type(caught) is PermanentError
     assert str(caught) == (
-        f"127.0.0.1:{provider.port} answered 404: The model `lagre` does not exist or you do not have access to it."
-        "; check model and base_url in the settings, or OPENAI_BASE_URL: the model is 'lagre', the address "
+        f"127.0.0.1:{provider.port} answered 404: The model `lagre` does not exist or you do not have access to "
+        "it.; check model and base_url in the settings, or OPENAI_BASE_URL: the model is 'lagre', the address "
         f"{provider.url}"
     )
 
