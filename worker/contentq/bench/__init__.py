@@ -1,1 +1,1 @@
-"""What `contentq bench` measures: a worker at work on an empty queue, in a database of its own."""
+"""The measurements of `contentq bench`: a worker on an empty queue, in a separate database."""

@@ -15,7 +15,7 @@ RESTED_SAMPLES = 50
 """With a pause before each."""
 
 WARM_UP = 3
-"""Calls before, which do not count."""
+"""Warm-up calls, not measured."""
 
 _NOTHING = "SELECT 1"
 _UPDATE = "UPDATE contentq.settings SET retention = retention"

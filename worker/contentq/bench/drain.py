@@ -1,4 +1,4 @@
-"""How fast one worker, with default settings, works off tasks that do nothing."""
+"""Measures how fast one worker with default settings drains tasks that do nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DONE = """
 
 @dataclass(frozen=True)
 class Drained:
-    """What became of the tasks."""
+    """The outcomes of the tasks."""
 
     completed: int
 

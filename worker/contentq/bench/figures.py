@@ -1,4 +1,4 @@
-"""All that is measured, one after the other, within a bound of time."""
+"""Runs all measurements, one after another, within a time limit."""
 
 from __future__ import annotations
 

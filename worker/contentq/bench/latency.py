@@ -18,7 +18,7 @@ from contentq.queue.outcomes import Outcome
 from contentq.task import Task
 
 WARM_UP = 3
-"""Tasks before, which do not count: the worker starts up, statements are prepared."""
+"""Warm-up tasks, not measured: the worker starts, statements are prepared."""
 
 PAUSE = 0.01
 """Seconds between a completion and the next INSERT, so that the worker is idle again."""

@@ -1,4 +1,4 @@
-"""What the figures mean, in words."""
+"""Explains the figures in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check is: it looks at a draft, and says what is wrong with it, in words that a model can act on."""
+"""The interface of a check: it examines a draft and describes problems in words that a model can act on."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contentq.content import GeneratedContent
 from contentq.task import Task
 
 LARGE = 20_000
-"""Characters of a draft that is looked at in a thread: it would hold up other tasks."""
+"""Length, in characters, from which a draft is checked in a thread, so that it does not delay other tasks."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked: a draft, the task that it was written for, and what is known around it.
+    """What is checked: a draft, its task, and the context.
 
-    prompt: what the model was asked, as one text; empty when it is not known.
+    prompt: the prompt as one text; empty if unknown.
     """
 
     draft: GeneratedContent
@@ -34,7 +34,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Checked:
-    """What became of a check: problem says what is wrong, skipped why it was not made; neither when it passed."""
+    """The result of a check. problem: what is wrong. skipped: why it did not run. Both are None if it passed."""
 
     name: str
     setting: Any
@@ -48,7 +48,7 @@ class Checked:
 
 
 class NotChecked(Exception):
-    """A check cannot be made here; its text says why."""
+    """A check cannot run here; the text says why."""
 
 
 class Check(ABC):
@@ -56,23 +56,23 @@ class Check(ABC):
 
     name: ClassVar[str]
     is_costly: ClassVar[bool] = False
-    """Whether it comes after the others."""
+    """Whether it runs after the others."""
     setting: Any
 
     @abstractmethod
     async def find_problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft, on one line; None when nothing is. Raises NotChecked."""
+        """The problem with the draft, in one line, or None. Raises NotChecked."""
 
 
 class CheckOfText(Check):
-    """A check that looks at the draft, and at nothing around it."""
+    """A check that needs only the draft."""
 
     @abstractmethod
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft, on one line; None when nothing is."""
+        """The problem with the draft, in one line, or None."""
 
     async def find_problem(self, subject: Subject) -> str | None:
-        """The same, in a thread where that takes long."""
+        """The same, in a thread for long drafts."""
         if len(subject.body) > LARGE:
             return await asyncio.to_thread(self.problem, subject)
         return self.problem(subject)

@@ -1,4 +1,4 @@
-"""The JSON out of the text that a model has answered with."""
+"""Extracts JSON from the answer of a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]{0,20}(?:json[c5]?)?[ \t]{0,20}\n", re.I
 
 
 def without_fence(text: str) -> str:
-    """A text without the code fence that a model has put around all of it; it ends with a newline."""
+    """The text without a code fence around all of it, ending with a newline."""
     bare = text.strip()
     opened = _FENCE.match(bare)
     if opened is not None:

@@ -1,4 +1,4 @@
-"""Words that must not be in a draft."""
+"""Forbidden words."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contentq.content import CJK
 
 _CJK = re.compile(f"[{CJK}]")
 _SHOWN = 10
-"""Words that a message names."""
+"""Maximum number of words in a message."""
 
 
 class ForbiddenWords(CheckOfText):
-    """None of these words or phrases is in the draft, as whole words and in any case.
+    """None of these words or phrases is in the draft. Case is ignored; only whole words match.
 
-    Chinese, Japanese and Korean ones are found anywhere, since nothing separates words there. Raises ValueError
-    for one that is empty.
+    Chinese, Japanese and Korean words match anywhere, because nothing separates words there. Raises ValueError for
+    an empty one.
     """
 
     name = "forbidden_words"
@@ -33,14 +33,14 @@ class ForbiddenWords(CheckOfText):
             for form in ("NFC", "NFD"):
                 forms.setdefault(_pattern(unicodedata.normalize(form, word)), word)
         self._words = list(forms.values())
-        # The longest first, so that it is what a message names. One pass: each alternative is a literal.
+        # Longest first, so that a message names the longest match. One pass: each alternative is a literal.
         order = sorted(range(len(forms)), key=lambda place: -len(self._words[place]))
         self._words = [self._words[place] for place in order]
         patterns = list(forms)
         self._find = re.compile("|".join(f"({patterns[place]})" for place in order) or "(?!)", re.IGNORECASE)
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         found: Counter[str] = Counter()
         for match in self._find.finditer(subject.body):
             found[self._words[(match.lastindex or 1) - 1]] += 1
@@ -52,9 +52,9 @@ class ForbiddenWords(CheckOfText):
 
 
 def _pattern(word: str) -> str:
-    """A word as a regular expression that begins and ends where a word does, however its parts are spaced."""
+    """A word as a regular expression that matches whole words, with any spaces between its parts."""
     parts = word.split()
-    # No more spaces than this: what is searched may be nothing but spaces.
+    # Bounded: the text may consist of spaces only.
     text = r"\s{1,20}".join(re.escape(part) for part in parts)
     before = r"(?<!\w)" if _is_letter(parts[0][0]) else ""
     after = r"(?!\w)" if _is_letter(parts[-1][-1]) else ""

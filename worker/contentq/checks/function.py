@@ -1,4 +1,4 @@
-"""A check of the user's own: a function of (draft, task)."""
+"""A check by a user's function of (draft, task)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 from contentq.checks.check import Check, Subject
 
 _LONGEST = 2_000
-"""Characters of what it says that a model is told."""
+"""Maximum length of its message to the model, in characters."""
 
 
 class Function(Check):
-    """A function that is called with the draft and the task: it returns what is wrong, or None.
+    """A function that is called with the draft and the task, and returns the problem or None.
 
-    One that is no coroutine runs in a thread. label: how it is named. Raises ValueError when it cannot be called.
+    A function that is not a coroutine runs in a thread. label: its name in messages. Raises ValueError if it
+    cannot be called so.
     """
 
     name = "function"
@@ -32,7 +33,7 @@ class Function(Check):
         self._function = function
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is. For functions that are no coroutines."""
+        """The problem with the draft, or None. For functions that are not coroutines."""
         return self._said(self._function(subject.draft, subject.task))
 
     async def find_problem(self, subject: Subject) -> str | None:

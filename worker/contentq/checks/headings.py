@@ -1,4 +1,4 @@
-"""Headings that a draft must have, at any level."""
+"""Required headings, at any level."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contentq.titles import headings_of
 _NUMBER = re.compile(r"\d[\d.)]*\s+")
 _MARKS = " \t.:!?…。：！？"
 _LONGEST = 500
-"""Characters of a heading that are looked at."""
+"""Maximum length of a heading that is compared, in characters."""
 
 
 class Headings(CheckOfText):
-    """The draft has each of these headings; case, a number before and punctuation after make no difference.
+    """The draft has each of these headings. Case, a leading number and trailing punctuation are ignored.
 
-    Raises ValueError for one that is empty.
+    Raises ValueError for an empty one.
     """
 
     name = "headings"
@@ -28,7 +28,7 @@ class Headings(CheckOfText):
             raise ValueError("a heading must not be empty")
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         there = {_comparable(heading) for heading in headings_of(subject.body)}
         missing = [heading for heading in self.setting if _comparable(heading) not in there]
         if not missing:

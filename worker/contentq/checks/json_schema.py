@@ -1,4 +1,4 @@
-"""A draft that is JSON, and fits a schema. It needs the package `jsonschema`."""
+"""A draft that is JSON and matches a schema. Needs the package `jsonschema`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from referencing.jsonschema import specification_with
 from contentq.checks.check import CheckOfText, Subject
 
 _SHOWN = 5
-"""Problems that a message names."""
+"""Maximum number of problems in a message."""
 
 _LONGEST = 200
-"""Characters of each of them."""
+"""Maximum length of each, in characters."""
 
 
 class JsonSchema(CheckOfText):
-    """The draft is one JSON value that fits this schema. file: its name, for `contentq try`.
+    """The draft is one JSON value that matches this schema.
 
-    Nothing that the schema refers to is fetched. Raises ValueError when it is no schema, or refers
-    to what is not in it.
+    file: its name, for `contentq try`. References outside the schema are not fetched. Raises ValueError if it is
+    not a schema or refers to something outside it.
     """
 
     name = "json_schema"
@@ -46,11 +46,11 @@ class JsonSchema(CheckOfText):
         self._validator = own(schema, registry=referencing.Registry())
 
     async def find_problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft, in a thread: how long that takes is up to the schema."""
+        """The problem with the draft, or None. Runs in a thread, because a schema may take long."""
         return await asyncio.to_thread(self.problem, subject)
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         try:
             value = json.loads(subject.body, parse_constant=_refuse)
         except json.JSONDecodeError as error:
@@ -73,7 +73,7 @@ class JsonSchema(CheckOfText):
 
 
 def _check_references(schema: Any, specification: referencing.Specification[Any]) -> None:
-    """Follows each reference that a validator may follow. Raises ValueError for one to what is not there."""
+    """Checks each reference that a validator may follow. Raises ValueError for a missing target."""
     whole = specification.create_resource(schema)
     waiting = [(schema, referencing.Registry().resolver_with_root(whole))]
     seen: set[int] = set()
@@ -99,7 +99,7 @@ def _check_references(schema: Any, specification: referencing.Specification[Any]
 
 
 def _unique_items(validator: Any, unique: Any, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """The keyword uniqueItems, in time proportional to the length: the package compares each with each."""
+    """The keyword uniqueItems in linear time; the package compares each pair."""
     if unique and validator.is_type(value, "array"):
         texts = {json.dumps(_with_whole_numbers(item), sort_keys=True) for item in value}
         if len(texts) < len(value):
@@ -107,7 +107,7 @@ def _unique_items(validator: Any, unique: Any, value: Any, _schema: Any) -> Iter
 
 
 def _with_whole_numbers(value: Any) -> Any:
-    """The same value of JSON, with 1 for 1.0, which are one number there."""
+    """The same JSON value, with 1 for 1.0, which JSON does not distinguish."""
     if isinstance(value, dict):
         return {name: _with_whole_numbers(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -15,19 +15,19 @@ from contentq.checks.check import CheckOfText, Subject
 from contentq.checks.stop_words import ARABIC, CYRILLIC, LATIN, NAMES
 
 LEAST_WORDS = 20
-"""Words below which nothing is said of the languages that share their letters."""
+"""Minimum number of words to tell languages with the same letters apart."""
 
 LEAST_LETTERS = 20
-"""Letters below which nothing is said at all."""
+"""Minimum number of letters for any answer."""
 
 _SHARE = 0.12
-"""The least part of the words that the most frequent ones of a language are, in a text in it."""
+"""Minimum share of a language's most frequent words in a text in that language."""
 
 _LEAD = 1.15
-"""By how much one language must be ahead of the one that is asked for."""
+"""Minimum lead of another language over the expected one."""
 
 _KANA_SHARE = 0.05
-"""The least part of kana among the characters of a Japanese text."""
+"""Minimum share of kana in a Japanese text."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+){0,2}")
 _LINK = re.compile(r"https?://[^\s)>\]]{1,2000}")
@@ -63,7 +63,7 @@ class Language(CheckOfText):
             raise ValueError(f"must be one of: {', '.join(NAMES)}")
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         found = language_of(subject.body, self._code)
         if found is None or found == self._code:
             return None
@@ -71,13 +71,13 @@ class Language(CheckOfText):
 
 
 def language_of(text: str, expected: str | None = None) -> str | None:
-    """The code of the language that most of a text is in; None when it cannot be told.
+    """The code of the main language of a text; None if it is uncertain.
 
-    expected: the language that it is when it may as well be another one.
+    expected: the language to prefer in doubt.
     """
     text = _LINK.sub(" ", text)
     letters = {script: sum(len(run) for run in runs.findall(text)) for script, runs in _RUNS.items()}
-    # A character of these says as much as several letters.
+    # One such character carries as much as several letters.
     weight = {script: number * (3 if script in ("han", "kana", "ko") else 1) for script, number in letters.items()}
     weight["han"] += weight.pop("kana")
     script = max(weight, key=lambda each: weight[each])

@@ -1,4 +1,4 @@
-"""What a model or a template leaves behind in a draft: remarks, placeholders, pieces of the prompt."""
+"""Leftovers of a model or a template in a draft: remarks, placeholders, parts of the prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REMARKS = re.compile(
     r"\ben tant (?:que modèle de langage|qu'(?:ia|intelligence artificielle))\b|"
     r"\bcomo (?:un |um )?modelo de (?:lenguaje|linguagem)\b"
 )
-"""What assistants say of themselves, in a text in lower case, with one space and straight apostrophes."""
+"""Phrases of assistants about themselves, in lower case, with single spaces and straight apostrophes."""
 
 OPENINGS = re.compile(
     r"\W{0,10}(?:"
@@ -33,17 +33,17 @@ OPENINGS = re.compile(
     r")",
     re.IGNORECASE,
 )
-"""How a remark before the article begins."""
+"""Beginnings of a remark before the article."""
 
 CLOSINGS = re.compile(
     r"\b(?:let me know if|i hope this helps|would you like me to|do you want me to|"
     r"feel free to ask(?= me\b| any| further\b| (?:if|should) you\b|[!.]|$)|"
     r"if you(?:'d| would) like, i can)\b|希望(?:这)?对[你您]有(?:所)?帮助|如果[你您]需要"
 )
-"""What a remark after the article says."""
+"""Phrases of a remark after the article."""
 
 _EDGE = 300
-"""Characters of the first and of the last paragraph that are looked at for such remarks."""
+"""Maximum length, in characters, of the first and last paragraph to be searched for remarks."""
 
 _BRACKETS = re.compile(r"\[([^\[\]\n]{1,80})\](?![(\[:])|<([^<>\n]{1,80})>")
 _FIELDS = re.compile(
@@ -78,24 +78,24 @@ _WHOLE = frozenset(
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s{1,20}|(?<=[。！？])|\n")
 _MOST_SENTENCES = 300
 _LEAST_WORDS = 8
-"""Words of a sentence that is not in a draft by accident."""
+"""Minimum number of words of a sentence that a draft does not contain by accident."""
 
 _SHOWN = 80
-"""Characters of what was found that a message shows."""
+"""Maximum length of a finding in a message, in characters."""
 
 
 class NoLeftovers(CheckOfText):
-    """Nothing in the draft is a remark of an assistant, a placeholder or a sentence of the prompt.
+    """The draft has no remark of an assistant, no placeholder and no sentence of the prompt.
 
-    Code is not looked at for placeholders. Sentences that the task itself asks for, or that were in the draft that
-    was to be revised, are not the prompt's.
+    Code is not searched for placeholders. Sentences of the task itself, or of the draft to revise, do not count as
+    the prompt's.
     """
 
     name = "no_leftovers"
     setting = True
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         found = [*_remarks(subject.body), *_placeholders(subject.body), *_of_prompt(subject)]
         return "; ".join(found) or None
 
@@ -161,7 +161,7 @@ def _straight(text: str) -> str:
 
 
 def _comparable(text: str) -> str:
-    """In lower case, with straight apostrophes and one space wherever there are some."""
+    """The text in lower case, with straight apostrophes and single spaces."""
     return " ".join(_straight(text).lower().split())
 
 

@@ -1,4 +1,4 @@
-"""How much a draft is like what its account already has, by trigrams, in PostgreSQL's extension pg_trgm."""
+"""Similarity of a draft to earlier content of its account, by trigrams (PostgreSQL's extension pg_trgm)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contentq.checks.check import Check, NotChecked, Subject
 from contentq.errors import NoDatabase, PermanentError
 
 EXTENSION = "pg_trgm"
-"""What the database must have for it."""
+"""The extension that it needs."""
 
 _MOST_ALIKE = "SELECT content_id, title, likeness FROM contentq.most_alike(%s, %s::pg_catalog.text, %s)"
 
 LAST = 50
-"""Contents that a draft is compared with, unless something else is set."""
+"""Default number of contents to compare a draft with."""
 
 
 class MaxLikeness(Check):
-    """The draft is at most so much like each of the account's last contents: from 0 to 1, which is the same text.
+    """The similarity of the draft to each of the account's last contents is at most this, from 0 to 1 (equal).
 
-    Rejected contents do not count. last: how many it is compared with.
+    Rejected contents do not count. last: the number of contents to compare.
     """
 
     name = "max_likeness"
@@ -33,7 +33,7 @@ class MaxLikeness(Check):
         self._last = last
 
     async def find_problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is. Raises NotChecked without a database."""
+        """The problem with the draft, or None. Raises NotChecked without a database."""
         try:
             row = await self._most_alike(subject)
         except NoDatabase:
@@ -51,9 +51,9 @@ class MaxLikeness(Check):
         )
 
     async def _most_alike(self, subject: Subject) -> Any:
-        """The row; None when there is nothing to compare it with.
+        """The most similar row; None if there is no content to compare with.
 
-        The connection is the one in whose transaction the task is completed, if the draft passes.
+        The connection is the one in whose transaction the task is completed if the draft passes.
         """
         values = [subject.task.id, subject.body, self._last]
         connection = subject.context.connection()

@@ -1,4 +1,4 @@
-"""Links that a draft must hold."""
+"""Required links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from contentq.checks.check import CheckOfText, Subject, quoted
 
 _GOES_ON = re.compile(r"[\w%~&=+#?@-]|[./](?=[\w%~?#])")
-"""What stands behind an address that is only the beginning of a longer one."""
+"""Characters after an address that make it the beginning of a longer one."""
 
 
 class Links(CheckOfText):
@@ -29,7 +29,7 @@ class Links(CheckOfText):
                 raise ValueError("a link must be an address such as https://example.com/prices")
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         missing = [link for link in self.setting if not _is_in(subject.body, link.rstrip("/"))]
         if not missing:
             return None
@@ -38,9 +38,9 @@ class Links(CheckOfText):
 
 
 def _is_in(body: str, link: str) -> bool:
-    """Whether an address is in a text, and not only as the beginning of a longer one."""
+    """Whether an address is in a text, not only as the beginning of a longer one."""
     scheme, _, rest = link.partition("://")
     host, slash, path = rest.partition("/")
-    # Of the host, case makes no difference.
+    # Case is ignored in the host.
     pattern = re.compile(f"(?i:{re.escape(f'{scheme}://{host}')}){re.escape(slash + path)}")
     return any(not _GOES_ON.match(body, match.end()) for match in pattern.finditer(body))

@@ -1,4 +1,4 @@
-"""Checks a draft: all of its checks are made, and every failure is told."""
+"""Checks a draft: runs every check and reports every failure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger("contentq.checks")
 async def run_checks(
     draft: GeneratedContent, checks: Iterable[Check], context: Any, *, prompt: str = ""
 ) -> list[Checked]:
-    """Makes these checks of a draft; what became of each, those that cost little first.
+    """Runs these checks of a draft and returns the result of each, cheap checks first.
 
-    context: of the attempt. prompt: what the model was asked, for the check no_leftovers. Raises TemporaryError
-    for a check that raises something itself.
+    context: of the attempt. prompt: the prompt, for the check no_leftovers. Raises TemporaryError if a check
+    raises an exception.
     """
     subject = Subject(draft, context.task, context, prompt)
     # Likeness last: it holds one of the few connections.
@@ -37,9 +37,9 @@ async def check(
     max_revisions: int = MAX_REVISIONS,
     keep_for_review: bool = False,
 ) -> GeneratedContent:
-    """Returns a draft whose checks have passed. Raises CheckFailed, with each failure on a line of its own.
+    """Returns the draft if its checks pass. Raises CheckFailed with one line for each failure.
 
-    `contentq try` shows what became of each, from context.checked.
+    `contentq try` shows each result, from context.checked.
     """
     context.checked = await run_checks(draft, checks, context, prompt=prompt)
     problems = [each.problem for each in context.checked if each.problem]
@@ -66,7 +66,7 @@ def check_in_thread(
 
 
 async def _run(each: Check, subject: Subject) -> Checked:
-    """What became of a check. One that cannot be made fails the attempt, whose cost counts all the same."""
+    """The result of a check. A check that raises fails the attempt; its cost is counted."""
     try:
         return Checked(each.name, each.setting, await each.find_problem(subject))
     except NotChecked as reason:
@@ -82,5 +82,5 @@ async def _run(each: Check, subject: Subject) -> Checked:
 
 
 def _cost_of(subject: Subject) -> dict[str, Any] | None:
-    """What the draft says that it has cost."""
+    """The usage that the draft reports."""
     return {name: subject.draft.result[name] for name in MEMBERS if name in subject.draft.result} or None

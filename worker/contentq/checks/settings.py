@@ -21,10 +21,10 @@ from contentq.handlers.loading import find
 
 
 def make_checks(settings: Mapping[str, Any], folder: Path) -> list[Check]:
-    """The checks of these settings, by the names of the checks; values have the types that they must have.
+    """The checks of these settings, by their names. Values must have the right types.
 
-    folder: what the file of a schema is relative to. Raises HandlerUnusable for a value that is of no use,
-    beginning with its key.
+    folder: base of the path of a schema file. Raises HandlerUnusable, beginning with the key, for an invalid
+    value.
     """
     made: list[Check] = []
     for key, value in settings.items():

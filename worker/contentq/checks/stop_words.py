@@ -1,4 +1,4 @@
-"""The words that a language is known by: its most frequent ones, few of which others share."""
+"""The most frequent words of each language, of which few are shared with others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
-"""The languages that are told apart, by their codes in ISO 639-1."""
+"""The languages that can be told apart, by their codes in ISO 639-1."""
 
 LATIN = {
     "cs": (
@@ -143,7 +143,7 @@ LATIN = {
         "vẫn vào về vì với vừa"
     ),
 }
-"""Of the languages in Latin letters."""
+"""For languages in Latin letters."""
 
 CYRILLIC = {
     "bg": (
@@ -164,7 +164,7 @@ CYRILLIC = {
         "ці через чи чого що щоб щодо я якщо"
     ),
 }
-"""Of the languages in Cyrillic letters."""
+"""For languages in Cyrillic letters."""
 
 ARABIC = {
     "ar": (
@@ -176,4 +176,4 @@ ARABIC = {
         "شد شده شما شود که ما می نیز نمی نیست هر ها های هستند هم همه و پس چه چون یا یک یکی"
     ),
 }
-"""Of the languages in Arabic letters."""
+"""For languages in Arabic letters."""

@@ -1,4 +1,4 @@
-"""How long a draft is, as contentq counts words: each Chinese, Japanese or Korean character is one."""
+"""The length of a draft in words; each Chinese, Japanese or Korean character counts as one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contentq.content import count_words
 
 
 class MinWords(CheckOfText):
-    """The draft has at least so many words."""
+    """The draft has at least this number of words."""
 
     name = "min_words"
 
@@ -15,13 +15,13 @@ class MinWords(CheckOfText):
         self.setting = least
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         words = count_words(subject.body)
         return None if words >= self.setting else f"it has {_shown(words)}; write at least {self.setting:,}"
 
 
 class MaxWords(CheckOfText):
-    """The draft has at most so many words."""
+    """The draft has at most this number of words."""
 
     name = "max_words"
 
@@ -29,7 +29,7 @@ class MaxWords(CheckOfText):
         self.setting = most
 
     def problem(self, subject: Subject) -> str | None:
-        """What is wrong with the draft; None when nothing is."""
+        """The problem with the draft, or None."""
         words = count_words(subject.body)
         return None if words <= self.setting else f"it has {_shown(words)}; write at most {self.setting:,}"
 

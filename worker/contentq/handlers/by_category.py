@@ -16,7 +16,7 @@ from contentq.handlers.registry import BUILT_IN, Kind, Setting
 
 @dataclass(frozen=True)
 class HandlersByCategory:
-    """The handlers of a file; default: of every other category, None when those are not claimed."""
+    """The handlers of a file. default: the handler of every other category; None if these are not claimed."""
 
     file: Path
     default: Handler | None
@@ -55,7 +55,7 @@ class HandlersByCategory:
         return tuple(dict.fromkeys(each for handler in handlers for each in handler.extensions))
 
     def introduce(self) -> None:
-        """Has each log what is worth knowing of it."""
+        """Logs the introduction of each handler."""
         for handler in self.each():
             handler.introduce()
 

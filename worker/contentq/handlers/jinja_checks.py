@@ -1,4 +1,4 @@
-"""What is seen of Jinja2 templates before they are rendered: that they can be read and parsed."""
+"""Checks Jinja2 templates before they are rendered: whether they can be read and parsed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contentq.errors import HandlerUnusable
 
 
 def check_syntax(templates: jinja2.Environment, names: Iterable[str]) -> None:
-    """Reads these templates, and those that they name. Raises HandlerUnusable, naming file and line.
+    """Reads these templates and those that they name. Raises HandlerUnusable with file and line.
 
-    One that does not exist is not looked for here: whether it is needed is known when it is rendered.
+    A missing template is not an error here: whether it is needed is known when it is rendered.
     """
     seen: set[str] = set()
     waiting = sorted(names, reverse=True)
@@ -49,5 +49,5 @@ def file_of(templates: jinja2.Environment, name: str) -> str:
 
 
 def at_fault(file: str, line: int, why: str) -> HandlerUnusable:
-    """The refusal of a template."""
+    """The error for a template."""
     return HandlerUnusable(f"the template {file!r}, line {line}: {why}")

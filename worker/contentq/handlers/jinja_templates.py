@@ -1,4 +1,4 @@
-"""Jinja2 templates: those of the user's folder before those that ship, and whose fault it is when one breaks."""
+"""Jinja2 templates: the user's folder first, then those that ship; and errors that name the template."""
 
 from __future__ import annotations
 

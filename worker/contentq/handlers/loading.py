@@ -1,4 +1,4 @@
-"""From the name of a handler to something that a worker can call."""
+"""Loads a handler by its name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _nothing_to_say() -> None:
 
 
 class Handlers(Protocol):
-    """What a worker runs its tasks with: one handler, or one for each category (handlers/by_category.py)."""
+    """What a worker runs its tasks with: one handler, or one per category (handlers/by_category.py)."""
 
     @property
     def name(self) -> str:
-        """What the worker is registered with."""
+        """The name to register the worker with."""
 
     def of(self, category: str | None, /) -> Handler:
         """The handler of tasks of this category. Raises HandlerUnusable when there is none."""
@@ -38,34 +38,34 @@ class Handlers(Protocol):
 
 @dataclass(frozen=True)
 class Handler:
-    """A handler and what is known of it: `async def` handlers run on the event loop, others in threads."""
+    """A handler and its properties. `async def` handlers run on the event loop, others in threads."""
 
     name: str
     call: Callable[[Any, Any], Any]
     is_async: bool
     gate: str | None = None
-    """The gate of the provider that it calls, for a worker that was given none."""
+    """The gate of the provider that it calls, if the worker is not given one."""
 
     gates: tuple[str, ...] = ()
-    """In place of gate: those of several providers, of which each of its tasks enters one (context.enter_gate)."""
+    """Instead of gate: the gates of several providers, of which each task enters one (context.enter_gate)."""
 
     introduce: Callable[[], None] = _nothing_to_say
-    """Logs what is worth knowing of it before it is called; for commands, once the log is set up."""
+    """Logs an introduction of the handler. Commands call it when the log is set up."""
 
     categories: tuple[str, ...] | None = None
-    """The categories of tasks that it is for; None for all."""
+    """The categories to claim; None for all."""
 
     beside: Callable[[Any], Awaitable[None]] | None = None
-    """What it does beside its tasks, as long as the worker runs; called with engine.handler_calls.HandlerCalls."""
+    """Its background work while the worker runs; called with engine.handler_calls.HandlerCalls."""
     extensions: tuple[str, ...] = ()
     """Extensions of PostgreSQL that the database must have."""
 
     def of(self, _category: str | None) -> Handler:
-        """Itself: it is the handler of every category."""
+        """Itself, for every category."""
         return self
 
     def each(self) -> Iterable[Handler]:
-        """Itself: there is no other."""
+        """Only itself."""
         return (self,)
 
 

@@ -1,6 +1,6 @@
-"""The handlers that ship with contentq: each stands here once, with what can be set about it.
+"""The handlers that ship with contentq, each with its settings.
 
-The command line takes its options from here, and loading.py makes the handler; its module is imported only then.
+The command line takes its options from here. loading.py creates the handler; its module is imported only then.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a setting takes on the command line."""
+    """The type of a setting on the command line."""
 
     PATH = "path"
     WORDS = "words"
     """A command, in one argument, quoted as for a shell."""
     NAMES = "names"
-    """Given once for each name."""
+    """An option that may be repeated."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that can be set about handlers. name: the keyword with which a handler is made."""
+    """A setting of handlers. name: the keyword argument of the handler's factory."""
 
     name: str
     flag: str

@@ -45,7 +45,7 @@ class TemplateHandler:
             check_syntax(self._templates, (each.name for each in folder.glob("*.md.j2")))
 
     def __call__(self, task: Task, _context: Any) -> GeneratedContent:
-        """Renders the draft. Raises PermanentError, naming template and line, when the template is at fault."""
+        """Renders the draft. Raises PermanentError with template and line for an error in the template."""
         names = _names(task)
         with jinja_templates.name_faults(names):
             text = self._templates.select_template(names).render(
@@ -78,12 +78,12 @@ def template_handler(templates: Path | None = None) -> Callable[[Task, Any], Any
 
 
 def plain(text: str) -> str:
-    """A text as Markdown that shows it as it is: `List<String>` is no HTML and `a * b * c` no emphasis."""
+    """The text escaped for Markdown: `List<String>` is not HTML, and `a * b * c` is not emphasis."""
     return _MARKUP.sub(r"\\\g<0>", text)
 
 
 class _Picker:
-    """Picks one of several phrasings, always the same for the same task, so that drafts are not all alike."""
+    """Picks one of several phrasings, always the same for the same task, so that drafts differ."""
 
     def __init__(self, task: Task) -> None:
         self._seed = f"{task.topic}|{task.tone}"

@@ -1,4 +1,4 @@
-"""Tasks and contexts without a queue: what a handler is called with when it is called directly."""
+"""Tasks and contexts without a queue, to call a handler directly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contentq.task import Task
 from contentq.titles import title_of
 
 Reports = list[tuple[float | None, str | None]]
-"""What a handler has told context.progress(), in order: (fraction, note)."""
+"""The calls of context.progress(), in order: (fraction, note)."""
 
 _NO_DATABASE = (
     "context.connection() needs a database, and this context has none; run the task on one with "
@@ -99,7 +99,7 @@ class FakeContext(Context):
 
 
 class FakeThreadContext(ThreadContext):
-    """The same of a plain function."""
+    """The same for a plain function."""
 
     __slots__ = ("reported",)
 

@@ -38,10 +38,10 @@ APPLICATION = "contentq testing"
 """The name of its connections in pg_stat_activity."""
 
 TIMEOUT = 60.0
-"""Seconds after which a test has waited long enough."""
+"""Default time limit of a test, in seconds."""
 
 POLL = 0.5
-"""Seconds between looks for tasks that other sessions have locked."""
+"""Seconds between checks for tasks that other sessions have locked."""
 
 SHOWN = 3
 """Unfinished tasks that an error names."""
@@ -57,7 +57,7 @@ _UNFINISHED = """
 
 @dataclass(frozen=True)
 class RanTask:
-    """A task's row after it was run."""
+    """A task's row after its attempt."""
 
     id: int
     task_id: str
@@ -188,7 +188,7 @@ def _worker(database: Database, handler: Handler, source: Source, concurrency: i
 
 
 async def _work(database: Database, worker: Worker, timeout: float) -> bool:
-    """Lets it work; returns whether it has ended in time. Raises DatabaseUnreachable."""
+    """Runs the worker; returns whether it ended in time. Raises DatabaseUnreachable."""
     try:
         return await run_for(database, worker, timeout, application=APPLICATION)
     except psycopg.OperationalError as error:

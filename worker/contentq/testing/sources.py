@@ -30,13 +30,13 @@ _WAITING = """
 
 @dataclass(frozen=True)
 class Found:
-    """A task, by its names, and what matters before it is claimed."""
+    """A task, by its names, and what is checked before its claim."""
 
     id: int
     task_id: str
     status: str
     is_overdue: bool
-    """Whether its deadline has passed."""
+    """Whether its deadline is over."""
 
 
 def find(connection: psycopg.Connection[TupleRow], name: str | int) -> Found | None:

@@ -1,4 +1,4 @@
-"""One attempt at a task without a queue, judged as a worker judges it."""
+"""Makes one attempt at a task without a queue, with the outcome that a worker would report."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PATIENCE = 2.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of an attempt."""
+    """The result of an attempt."""
 
     outcome: Outcome
-    """What a worker would report."""
+    """The outcome that a worker would report."""
 
     error: BaseException | None
     """What the handler raised before its deadline."""

@@ -1,4 +1,4 @@
-"""What a program's standard output means: content, or a result."""
+"""Interprets the standard output of a program: content, or a result."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def object_or_nothing(stdout: bytes) -> dict[str, Any]:
 
 
 def usage_of(members: dict[str, Any]) -> dict[str, Any] | None:
-    """Those of these members that say what an attempt has cost; None for none."""
+    """The members that report usage; None without any."""
     return {name: members[name] for name in MEMBERS if name in members} or None
 
 
@@ -107,7 +107,7 @@ def _answer_of_object(members: dict[str, Any], topic: str | None) -> Answer:
 
 
 def _kind(value: Any) -> str:
-    """A JSON value's type, for messages."""
+    """The type of a JSON value, for messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):

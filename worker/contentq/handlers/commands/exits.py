@@ -1,4 +1,4 @@
-"""How an attempt has failed, by the exit code of the program and what it wrote."""
+"""The error of an attempt, by the program's exit code and output."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
 
 
 def _failed_checks(value: Any) -> str:
-    """The failed checks, one a line; an empty text when there are none."""
+    """The failed checks, one per line; empty without any."""
     return "\n".join(text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
 
 
@@ -89,7 +89,7 @@ def _ending(code: int) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    """A number of seconds; None when it is none."""
+    """A number of seconds, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

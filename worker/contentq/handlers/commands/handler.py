@@ -34,7 +34,7 @@ STDOUT_LIMIT = 4_000_000
 more than twenty times as much of JSON that is nothing but brackets."""
 
 LARGE = 20_000
-"""Bytes of an output that is taken apart in a thread: it would hold up other tasks."""
+"""Size, in bytes, from which an output is parsed in a thread, so that it does not delay other tasks."""
 
 KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL")
 """Environment variables that every program gets, beside those that begin with LC_."""
@@ -63,7 +63,10 @@ class CommandHandler:
         hide_process()
 
     async def __call__(self, task: Task, context: Any) -> Answer:
-        """What the program has made. Raises TemporaryError, RateLimited or PermanentError, as it has ended."""
+        """The program's output.
+
+        Raises TemporaryError, RateLimited or PermanentError, depending on how it ended.
+        """
 
         def take(line: str) -> bool:
             progress = _PROGRESS.match(line)
@@ -105,12 +108,12 @@ class CommandHandler:
 
 
 def _is_traceparent(text: str | None) -> TypeGuard[str]:
-    """Whether it is no other text that someone has put there."""
+    """Whether it has the expected form."""
     return text is not None and _TRACEPARENT.fullmatch(text) is not None
 
 
 async def _take_apart(stdout: bytes, function: Callable[..., T], *arguments: Any) -> T:
-    """What this function makes of an output; in a thread when that is large."""
+    """Parses an output with this function, in a thread if it is large."""
     return await asyncio.to_thread(function, *arguments) if len(stdout) > LARGE else function(*arguments)
 
 

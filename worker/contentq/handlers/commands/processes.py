@@ -42,12 +42,12 @@ POLL = 0.02
 
 
 class OutputTooLarge(Exception):
-    """The program has written more than it may; it was killed."""
+    """The program exceeded its output limit and was killed."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a program left. code: its exit code, negative the number of the signal that has killed it."""
+    """The result of a program. code: its exit code, or the negative number of the signal that killed it."""
 
     code: int
     stdout: bytes
@@ -164,7 +164,7 @@ class _Program(asyncio.SubprocessProtocol):
             await _within(KILLED, self._lost)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It was started."""
+        """Called when it was started."""
         assert isinstance(transport, asyncio.SubprocessTransport)
         self._transport = transport
         self._group = transport.get_pid()
@@ -191,7 +191,7 @@ class _Program(asyncio.SubprocessProtocol):
             self.stdout += data
 
     def pipe_connection_lost(self, fd: int, _exc: Exception | None) -> None:
-        """No process holds this end of its output any more."""
+        """Called when no process holds this end of its output."""
         self._open.discard(fd)
         if not self._open:
             self._silent.set()
@@ -204,7 +204,7 @@ class _Program(asyncio.SubprocessProtocol):
             self._transport.close()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """It has ended, and all is closed."""
+        """Called when it has ended and everything is closed."""
         self._lost.set()
 
     async def _gone(self, seconds: float) -> None:

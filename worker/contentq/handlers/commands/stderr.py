@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 
 LINE_LENGTH = 2_000
-"""Characters of a line that are kept; the rest of it is left out."""
+"""Maximum length of a line, in characters; the rest is dropped."""
 
 TAIL_LENGTH = 2_000
-"""Characters of the end that go into the message of an error."""
+"""Length of the end, in characters, that goes into an error message."""
 
 LINES_PER_SECOND = 100
-"""Lines that are logged in a second; of the others, only how many there were."""
+"""Lines logged per second; of the others, only the number is logged."""
 
 LOOKED_AT = 1_000
 """Lines of a piece that are looked at, half of them at its beginning and half at its end; it may have 65,000."""
 
 MARK = b"contentq:"
-"""How a line begins that is for contentq, and not for the log."""
+"""Prefix of a line that is for contentq and not for the log."""
 
 _LINE_BYTES = 4 * LINE_LENGTH
 _TAIL_BYTES = 4 * TAIL_LENGTH
@@ -45,7 +45,7 @@ class Lines:
         self._left_out = 0
 
     def feed(self, data: bytes) -> None:
-        """Takes the next piece."""
+        """Adds the next piece."""
         *complete, rest = data.split(b"\n")
         if len(complete) > LOOKED_AT:
             self._left_out += len(complete) - LOOKED_AT

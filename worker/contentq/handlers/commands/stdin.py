@@ -1,4 +1,4 @@
-"""The task as a program reads it: one JSON object on one line."""
+"""The task as input of a program: one JSON object on one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from contentq.task import Task
 
 _LEFT_OUT = ("started_at", "content_id", "error_message", "handler_state", "traceparent")
-"""Fields of Task that a program has no use for, or gets under another name."""
+"""Fields of Task that a program does not get, or gets under another name."""
 
 
 def line_of(task: Task, context: Any) -> bytes:

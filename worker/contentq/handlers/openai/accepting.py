@@ -1,4 +1,4 @@
-"""Whether an answer that has come to its end is an article, and what becomes of its task when it is none."""
+"""Decides whether a complete answer is an article, and which error to raise otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contentq.handlers.openai.stream import ENDED, Received
 from contentq.storable import as_text
 
 FAULTS = frozenset({"error", "network_error", "internal_error", "engine_error", "insufficient_system_resource"})
-"""The finish reasons of an answer that the provider, not the model, has ended."""
+"""Finish reasons of an answer that the provider, not the model, ended."""
 
 _CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"})
 _FILTERED = ("content_filter", "content-filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
@@ -30,21 +30,21 @@ AGAIN = "for the second time"
 
 @dataclass(frozen=True)
 class Accepted:
-    """What is fit to be used of an answer."""
+    """The usable part of an answer."""
 
     body: str
     thoughts: str
 
 
 def is_fault(received: Received) -> bool:
-    """Whether the provider has ended the answer with an error of its own."""
+    """Whether the provider ended the answer with an error."""
     return (received.finish_reason or "").lower() in FAULTS
 
 
 def accept(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> Accepted:
-    """The article of an answer that has come to its end. Raises what is wrong with it.
+    """The article of a complete answer. Raises the error if it has none.
 
-    earlier: what was wrong with those before it, if anything.
+    earlier: the problems of the previous answers, if any.
     """
     spent, reason = received.spent, scrub.message(received.reason)[:100]
     word = reason.lower()

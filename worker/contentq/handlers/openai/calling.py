@@ -1,4 +1,4 @@
-"""A call of one API: the request, the stream of the answer, and what is wrong with either."""
+"""A call of one API: the request, the stream of the answer, and their errors."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from contentq.task import Task
 log = logging.getLogger("contentq.handlers.openai")
 
 PROGRESS_INTERVAL = 0.25
-"""Seconds, at least, between two notes of how far an answer is."""
+"""Minimum interval, in seconds, between two progress reports of an answer."""
 
 COUNT_TIMEOUT = 5.0
-"""Seconds, at most, after the model has said why it stopped: only the count of tokens is still to come."""
+"""Maximum wait, in seconds, for the token counts after the finish reason."""
 
 LARGE = 20_000
-"""Characters of an answer that is taken apart in a thread: it would hold up other tasks."""
+"""Length, in characters, from which an answer is parsed in a thread, so that it does not delay other tasks."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model has answered, once it has come to its end and is fit to be used."""
+    """A complete and usable answer of a model."""
 
     body: str
     """Markdown that ends with a newline."""
 
     finish_reason: str
-    """Why the model stopped, in the provider's words; `done` when it has only said that this is all."""
+    """The finish reason in the provider's words; `done` if it only marked the end."""
 
     usage: Mapping[str, Any]
     """Members of a result: the model, and tokens and cost as far as they are known."""
 
     reasoning: str = ""
-    """What the model thought before, as far as keep_reasoning in the settings keeps it."""
+    """The model's reasoning, if keep_reasoning in the settings stores it."""
 
 
 class Caller:
@@ -106,13 +106,13 @@ class Caller:
                 )
 
     async def close(self) -> None:
-        """Closes the connections that wait for another call."""
+        """Closes idle connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
     def _answer(self, received: Received, settings: OpenAISettings, earlier: list[str]) -> Answer:
-        """What was received, when it has come to its end. Raises what is wrong with it."""
+        """The complete answer. Raises its errors."""
         if is_fault(received):
             raise self._failures.of_answer(received, settings)
         accepted = accept(received, settings, earlier, self._scrub)
@@ -147,7 +147,7 @@ class Caller:
     async def _read(
         self, response: Any, settings: OpenAISettings, received: Received, context: Any, silence: asyncio.Timeout
     ) -> None:
-        """Reads a body until it ends, so that its connection can be used again."""
+        """Reads a body to its end, so that its connection can be reused."""
         reader, told, seen = Reader(settings, received), 0.0, 0
         now = asyncio.get_running_loop().time
         is_ending = False

@@ -1,4 +1,4 @@
-"""Which of several models writes, and what becomes of a call that one of them does not take."""
+"""Chooses one of several models, and falls back to the next when a call fails."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from contentq.task import Task
 log = logging.getLogger("contentq.handlers.openai")
 
 WHY_LENGTH = 500
-"""Characters that a result keeps of why a model was passed over."""
+"""Maximum length, in characters, of the reason why a model was skipped."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that may write, and where."""
+    """A model that may write, and its address."""
 
     chosen: Chosen
     at: Endpoint
@@ -31,12 +31,12 @@ class Model:
 
     @property
     def gate(self) -> str:
-        """The gate that it shares with all who call the same provider; its host, unless it is set."""
+        """The gate shared by all calls to the same provider; by default, its host."""
         return self.chosen.gate or self.at.host
 
     @property
     def settings(self) -> OpenAISettings:
-        """What holds for its calls."""
+        """The settings of its calls."""
         return self.chosen.settings
 
 
@@ -50,7 +50,7 @@ class Written:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What the result of the task says of it, beside the usage."""
+        """Its members in the result of the task, in addition to the usage."""
         said: dict[str, Any] = {}
         if self.model.chosen.deployment is not None:
             said["deployment"] = self.model.chosen.deployment
@@ -80,7 +80,7 @@ class Models:
 
     @property
     def has_choice(self) -> bool:
-        """Whether any task has more than one model to choose from."""
+        """Whether any task can choose from more than one model."""
         return any(len(models) > 1 for models in self._lists)
 
     def of(self, task: Task) -> list[Model]:
@@ -88,7 +88,7 @@ class Models:
         return self._made(self.settings.chosen(task.category, task.account_id))
 
     def introduce(self) -> None:
-        """Logs where each is, and which have no price."""
+        """Logs the address of each model, and the models without a price."""
         settings = self.settings
         for name, model in {model.chosen.deployment: model for model in self._all()}.items():
             if name is not None:
@@ -151,12 +151,12 @@ class Models:
                 return Written(answer, model, passed)
 
     async def close(self) -> None:
-        """Closes the connections that wait for another call."""
+        """Closes idle connections."""
         for caller in self._callers.values():
             await caller.close()
 
     def _after(self, failed: Model, left: Iterable[Model], error: HandlerError, context: Any) -> list[Model]:
-        """Those of the models left that may be asked after this error of another."""
+        """The remaining models that may be called after this error."""
         if isinstance(error, PermanentError):
             return list(left) if about(error) in self.settings.fall_through else []
         # It is of the provider: what is behind the same gate would get the same answer.

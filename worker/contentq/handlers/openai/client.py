@@ -1,4 +1,4 @@
-"""Where the API is, the key for it, and the client that calls it."""
+"""The address of the API, its key, and the client."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from contentq.handlers.openai.settings import KEY_VARIABLE, OpenAISettings, with
 OPENAI = "https://api.openai.com/v1"
 
 NO_KEY = "none"
-"""What is sent to a server that needs no key, since the client does not go without one."""
+"""Sent to a server that needs no key, because the client requires one."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to reach the server."""
 
 _TELLING = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
-"""Loggers of the client, which tell of each call and, in detail, of what is sent."""
+"""Loggers of the client, which log each call and, at level debug, its content."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An API: its address, its key, and what is known of its kind."""
+    """An API: its address, its key and its kind."""
 
     base_url: str
     key: str | None = field(repr=False)

@@ -1,4 +1,4 @@
-"""What went wrong in a call, as the error that tells the queue what to do about it."""
+"""Turns a failed call into the error that tells the queue what to do."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai.stream import AnswerTooLarge, MalformedAnswer, Received
 
 OUT_OF_MONEY_DELAY = 300.0
-"""Seconds until the next try when the account has no money left, unless the provider names another time."""
+"""Seconds until the next attempt when no credit is left, unless the provider gives a time."""
 
 MESSAGE_LENGTH = 500
-"""Characters that are kept of what a provider says."""
+"""Maximum length of a provider's message, in characters."""
 
 _MALFORMED = (MalformedAnswer, EventTooLarge, StreamTooLarge, Compressed, ValueError, RecursionError)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
@@ -39,7 +39,7 @@ refuses the subject. Another model may do the same task."""
 
 
 class Silence(Exception):
-    """Nothing that the model says has come for too long."""
+    """No text of the model arrived for too long."""
 
     def __init__(self, *, has_begun: bool) -> None:
         super().__init__("silence")
@@ -80,7 +80,7 @@ class Failures:
         return self._malformed(error, settings, received)
 
     def _malformed(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
-        """Of an answer that makes no sense, or has no end."""
+        """The error for an answer that is invalid or incomplete."""
         spent, said = received.spent, self._short(error)
         if isinstance(error, EventTooLarge):
             said = f"a piece of it has more than {event_limit(settings):,} bytes, and no end"
@@ -91,7 +91,7 @@ class Failures:
         return error
 
     def of_answer(self, received: Received, settings: OpenAISettings) -> HandlerError:
-        """Of an answer that an error has ended, which the server said in its last piece."""
+        """The error for an answer that ended with an error in its last piece."""
         said = received.error
         if said is None:
             refusal = refusal_of({"code": received.reason, "message": "it does not say why"})
@@ -100,7 +100,7 @@ class Failures:
         return self._refused(refusal, settings, received.spent, "ended the answer with an error")
 
     def _lost(self, error: Exception, settings: OpenAISettings, received: Received) -> HandlerError:
-        """Of a connection that could not be made, or was lost."""
+        """The error for a connection that failed or was lost."""
         host, cause, spent = self._at.host, error.__cause__ or error, received.spent
         is_of_proxy = isinstance(cause, self._http.ProxyError) or (
             self._proxy is not None
@@ -136,7 +136,7 @@ class Failures:
     def _refused(
         self, refusal: Refusal, settings: OpenAISettings, spent: Mapping[str, Any] | None, how: str
     ) -> HandlerError:
-        """Of an answer with an error's status, or with an error in place of a piece. how: it was said."""
+        """The error for an error status, or an error in place of a piece. how: the verb of the message."""
         status, delay, is_status = refusal.status or 0, refusal.wait, how.startswith("answered")
         if 300 <= status < 400:
             to = self._short(_place(refusal.headers.get("location")))
@@ -175,7 +175,7 @@ class Failures:
         return of_model("unknown", error) if status == 404 else error
 
     def _advice(self, refusal: Refusal, settings: OpenAISettings) -> str:
-        """What to do about an error that trying again does not mend."""
+        """The advice for an error that another attempt does not fix."""
         status = refusal.status
         if status == 401 and self._at.key is None:
             return f"set {self._at.key_variable} in the environment of the worker"
@@ -196,12 +196,12 @@ class Failures:
 
 
 def about(error: BaseException) -> About | None:
-    """What a permanent error says of the model, so that another may be asked; None when it is of another."""
+    """The reason by which a permanent error concerns the model, so that another may be called; None otherwise."""
     return getattr(error, "about", None)
 
 
 def of_model(what: About, error: PermanentError) -> PermanentError:
-    """The error, which is about the model."""
+    """Marks the error as one about the model."""
     error.about = what  # type: ignore[attr-defined]  # read by about(): the error stays one of the queue's own
     return error
 

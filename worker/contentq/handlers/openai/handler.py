@@ -26,7 +26,7 @@ log = logging.getLogger("contentq.handlers.openai")
 
 
 class OpenAIHandler:
-    """Asks a model for an article. Raises HandlerUnusable when its settings or a proxy are at fault."""
+    """Requests an article from a model. Raises HandlerUnusable for wrong settings or an unusable proxy."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
         self._models = Models(read_settings(settings))
@@ -38,12 +38,12 @@ class OpenAIHandler:
 
     @property
     def gate(self) -> str | None:
-        """The gate that it shares with all who call the same provider; None when there are several models."""
+        """The gate shared by all calls to the same provider; None if there are several models."""
         return None if self.gates else self._models.gates[0]
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The gates of which each task enters one, where there are several models; empty for one."""
+        """The gates of which each task enters one, if there are several models; empty for one."""
         gates = self._models.gates
         return gates if len(gates) > 1 or self._models.has_choice else ()
 
@@ -53,7 +53,7 @@ class OpenAIHandler:
         return self._checks.extensions
 
     def introduce(self) -> None:
-        """Logs where it calls, which models, which of them have no price, and what is checked."""
+        """Logs addresses, models, models without a price, and checks."""
         self._models.introduce()
         if names := self._checks.names():
             log.info("checks=%s max_revisions=%d", ",".join(names), self._models.settings.max_revisions)
@@ -85,5 +85,5 @@ class OpenAIHandler:
         return await self._checks.check(draft, context, prompt, settings.max_revisions, settings.on_failed_checks)
 
     async def close(self) -> None:
-        """Closes the connections that wait for another call."""
+        """Closes idle connections."""
         await self._models.close()

@@ -1,7 +1,7 @@
-"""How many bytes of an answer are taken in, whatever a server sends: bodies without end, and compressed ones.
+"""Limits the bytes read of an answer, whatever a server sends: endless bodies and compressed ones.
 
-The client reads the body of an error as a whole, and unpacks what a server has compressed, in pieces that may be a
-thousand times as large as what was sent. So the bytes are counted before they come to it.
+The client reads the body of an error as a whole and decompresses it, to up to a thousand times its size. So the
+bytes are counted before the client sees them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from contentq.handlers.openai.settings import OpenAISettings
 
 ERROR_BYTES = 64_000
-"""Bytes that are read of the body of an error; the rest is left out."""
+"""Bytes read of the body of an error; the rest is dropped."""
 
 EVENT_ROOM = 100_000
-"""Bytes that one event may have beside the text of the answer: all of it may come at once."""
+"""Bytes of one event in addition to the text of the answer, which may arrive at once."""
 
 STREAM_ROOM = 64_000_000
-"""Bytes that a stream may have beside the text of the answer: for what the model thinks."""
+"""Bytes of a stream in addition to the text of the answer: for reasoning."""
 
 SHORTEST_PIECE = 500
 """Bytes that a piece counts for, however short: what it is wrapped in, and the time that it takes, cost more."""
@@ -28,20 +28,20 @@ BYTES_PER_CHARACTER = 250
 
 
 class StreamTooLarge(Exception):
-    """A stream goes on and on."""
+    """A stream exceeds its limit."""
 
 
 class Compressed(Exception):
-    """An answer that is compressed, although none was asked for that is."""
+    """An answer is compressed although this was not requested."""
 
 
 def event_limit(settings: OpenAISettings) -> int:
-    """Bytes that one event may have."""
+    """Maximum size of one event, in bytes."""
     return EVENT_ROOM + 2 * settings.max_characters
 
 
 def stream_limit(settings: OpenAISettings) -> int:
-    """Bytes that a whole answer may have."""
+    """Maximum size of an answer, in bytes."""
     return STREAM_ROOM + BYTES_PER_CHARACTER * settings.max_characters
 
 
@@ -53,7 +53,7 @@ def bounding(http: Any, most: int) -> Callable[[Any], Awaitable[None]]:
     """
 
     class Bounded(http.AsyncByteStream):  # type: ignore[misc]  # of a library that is chosen at run time
-        """A body that ends, or raises, where it is too large."""
+        """A body that ends or raises at its limit."""
 
         def __init__(self, body: Any, *, is_error: bool, encoding: str) -> None:
             self._body = body

@@ -1,4 +1,4 @@
-"""In which line of a file in TOML a key is."""
+"""Finds the line of a key in a TOML file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _keys(line: str) -> tuple[str, ...] | None:
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many keys both begin with."""
+    """The number of leading keys that both share."""
     number = 0
     for one, other in zip(first, second, strict=False):
         if one != other:

@@ -34,7 +34,7 @@ class Reader:
         self._events = Events(event_limit(settings))
         self._received = received
         self.is_done = False
-        """Whether the server has said that nothing more is to come."""
+        """Whether the server marked the end."""
 
     def feed(self, piece: bytes) -> None:
         """Takes the next piece of the body."""

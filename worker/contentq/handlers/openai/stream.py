@@ -1,4 +1,4 @@
-"""What has come in of an answer, in pieces or as a whole."""
+"""Assembles an answer from its pieces, or takes it as a whole."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from contentq.handlers.openai.tokens import (
 )
 
 REFUSAL_LENGTH = 2_000
-"""Characters of a refusal that are kept; an error shows fewer."""
+"""Maximum stored length of a refusal, in characters; an error shows less."""
 
 DONE = "done"
-"""The finish reason of an answer of which the server has said that it is at its end, and not why."""
+"""The finish reason of an answer whose end the server marked without a reason."""
 
 ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", DONE})
-"""What providers call it (finish_reason) when the model has come to the end of what it wanted to say."""
+"""Values of finish_reason for a complete answer."""
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """Members of a piece in which servers send what the model thinks; some send two of them with the same text."""
@@ -37,7 +37,7 @@ _DEEPEST = 8
 
 
 class MalformedAnswer(Exception):
-    """The server sent something that is no piece of an answer. is_cut: it is one, and has no end."""
+    """The server sent something that is not a piece of an answer. is_cut: the answer is incomplete."""
 
     def __init__(self, message: str, *, is_cut: bool = False) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class MalformedAnswer(Exception):
 
 
 class AnswerTooLarge(Exception):
-    """More characters than the settings allow."""
+    """The answer is longer than the settings allow."""
 
 
 class Received:
@@ -69,7 +69,7 @@ class Received:
         self.finish_reason: str | None = None
         self._was_early = False
         self.is_at_end = False
-        """Whether the server has said that nothing more is to come."""
+        """Whether the server marked the end."""
 
     @property
     def is_complete(self) -> bool:
@@ -86,7 +86,7 @@ class Received:
 
     @property
     def text(self) -> str:
-        """All of it so far."""
+        """The text so far."""
         return self._text.getvalue()
 
     @property
@@ -96,7 +96,7 @@ class Received:
 
     @property
     def progress(self) -> int:
-        """A number that grows with whatever the model says."""
+        """A number that grows with every text of the model."""
         return self.characters + self.thought_characters + len(self.refusal)
 
     @property
@@ -141,7 +141,7 @@ class Received:
         return f"{told}; counted: {', '.join(f'{kind}={usage[kind]}' for kind in said)}"
 
     def end(self) -> None:
-        """The server has said that nothing more is to come."""
+        """Records the server's mark of the end."""
         self.is_at_end = True
 
     def count(self, chunk: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tokens: what a server has said of them, held against what is possible, and an estimate where it has not."""
+"""Token counts: those of the server, checked for plausibility, and estimates for missing ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TOKENS_PER_CHARACTER = 4
-"""A token is a byte at least, and a character four bytes at most."""
+"""A token has at least one byte, and a character at most four."""
 
 PROMPT_ROOM = 10_000
 """Tokens that a provider may add to a prompt: instructions of its own, marks between messages."""
@@ -17,7 +17,7 @@ THOUGHT_ROOM = 200_000
 """Tokens that a model may think with and not send, unless max_tokens is set: no model of today has more."""
 
 MESSAGE_TOKENS = 4
-"""Of the marks around a message, in an estimate."""
+"""Estimated tokens of the marks around a message."""
 
 KINDS = ("prompt_tokens", "completion_tokens")
 
@@ -82,13 +82,13 @@ class Tokens:
                 self.said[kind] = number
 
     def count(self, kind: str) -> int | None:
-        """What was said of this kind; None when nothing was that is a number of tokens."""
+        """The count of this kind; None if the server sent no valid one."""
         number = self.said.get(kind)
         return number if is_count(number) else None
 
     @property
     def are_said(self) -> bool:
-        """Whether all was said."""
+        """Whether the server sent all counts."""
         return all(self.count(kind) is not None for kind in KINDS)
 
 

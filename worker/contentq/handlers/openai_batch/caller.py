@@ -1,4 +1,4 @@
-"""What the ordinary handler does with an answer, for one that came in a file; and the client for batches."""
+"""Applies the ordinary handler's rules to answers from a file; and the client for batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from contentq.handlers.openai.settings import OpenAISettings, Price
 from contentq.handlers.openai.stream import Received
 
 LARGEST_FILE = 2_000_000_000
-"""Bytes of a file of answers that are read: 50,000 articles of 40 kB."""
+"""Maximum size of a file of answers, in bytes: 50,000 articles of 40 kB."""
 
 MISSING = 0
 """In place of a status: of a line with an error and no answer, or of no line at all."""
@@ -43,7 +43,7 @@ class BatchCaller(Caller):
         return json.dumps({name: body[name] for name in body if name not in _STREAMED}, ensure_ascii=False)
 
     def scrub(self, text: str) -> str:
-        """A text without the key."""
+        """The text with the key removed."""
         return self._scrub.text(text)
 
     def judge(
@@ -73,7 +73,7 @@ class BatchCaller(Caller):
         return received.spent
 
     def failure(self, error: Exception, settings: OpenAISettings) -> Exception:
-        """What the ordinary handler would raise for an error of the client."""
+        """The ordinary handler's error for an error of the client."""
         return self._failures.of(error, settings, Received(settings))
 
     def _as_error(self, status: int, reply: Any) -> Exception:

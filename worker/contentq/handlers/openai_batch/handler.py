@@ -59,7 +59,7 @@ class OpenAIBatchHandler(OpenAIHandler):
         return self._models.gates
 
     def introduce(self) -> None:
-        """Logs what the handler `openai` logs, and which tasks go with batches."""
+        """Logs what the handler `openai` logs, and which tasks use batches."""
         super().introduce()
         log.info(
             "batches of up to %d tasks of priority %d and below, gathered for %gs; price_factor=%g",
@@ -105,7 +105,7 @@ class OpenAIBatchHandler(OpenAIHandler):
         raise Snooze(delay=self._longest())
 
     async def close(self) -> None:
-        """Closes the connections that wait for another call."""
+        """Closes idle connections."""
         for caller in self._callers.values():
             await caller.close()
         await super().close()
@@ -172,6 +172,6 @@ def _outage_as_snooze() -> Iterator[None]:
 
 
 def _seconds_of(window: str) -> float:
-    """What a provider calls 24h; what cannot be read, as a day."""
+    """A provider's time window such as 24h, as a timedelta; one day if unreadable."""
     found = re.fullmatch(r"(\d{1,6})([smhd])", window)
     return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": DAY}[found[2]] if found else DAY

@@ -1,4 +1,4 @@
-"""The lines of the files that a batch is made of: requests, and answers."""
+"""The lines of a batch's files: requests and answers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ENDPOINT: Final = "/v1/chat/completions"
 """What every request of a batch is for."""
 
 NOT_DONE = frozenset({"batch_expired", "batch_cancelled"})
-"""Codes of lines that say of a request that it was not done: it goes with another batch."""
+"""Codes of lines for requests that were not processed and go into another batch."""
 
 LARGEST_LINE = 16_000_000
-"""Bytes of a line that are taken in."""
+"""Maximum size of a line, in bytes."""
 
 
 class Reply(NamedTuple):

@@ -36,7 +36,7 @@ from contentq.storable import as_text
 log = logging.getLogger("contentq.handlers.openai")
 
 LARGEST_INPUT = 190_000_000
-"""Bytes of a file of requests; the provider takes 200 MB."""
+"""Maximum size of a file of requests, in bytes; the provider accepts 200 MB."""
 
 KEPT_IN_MEMORY = 8_000_000
 """Bytes of such a file that are not written to the disk."""
@@ -45,13 +45,13 @@ KEY = "contentq"
 """The key of the metadata of a batch under which contentq finds it again."""
 
 RENEWAL = 15.0
-"""Seconds between two renewals of a lease, which lasts for a minute."""
+"""Seconds between renewals of a lease, which lasts a minute."""
 
 LOOK = 5.0
-"""Seconds, at most, between two looks for batches to send or to tend."""
+"""Maximum seconds between checks for batches to send or to tend."""
 
 SWEEP = 10.0
-"""Seconds between two looks for what is over."""
+"""Seconds between checks for expired batches."""
 
 LONGEST_PAUSE = 600.0
 """Seconds, at most, until something that the provider did not do is tried again."""
@@ -84,13 +84,13 @@ class Tending:
         self._swept_at = float("-inf")
 
     def add_asked(self) -> None:
-        """A task of this worker has asked something."""
+        """A task of this worker made a request."""
         self._asked += 1
         if self._asked >= self._batch.max_tasks:
             self._enough.set()
 
     async def run(self) -> None:
-        """Goes on for ever. Raises what psycopg raises when the database cannot be reached."""
+        """Runs until cancelled. Raises psycopg's errors if the database cannot be reached."""
         look = min(LOOK, self._batch.poll_seconds / 2, max(self._batch.gather_seconds / 2, 0.05))
         while True:
             if time.monotonic() - self._swept_at >= min(SWEEP, 2 * look):
@@ -104,7 +104,7 @@ class Tending:
             self._asked = 0
 
     async def tend_one(self) -> bool:
-        """Sends, or looks at, one batch; whether there was one."""
+        """Sends or checks one batch. Returns whether there was one."""
         provider = self._caller.base_url
         batch = await self._calls(
             batches.open_batch, provider, self._batch.max_tasks, LARGEST_INPUT, self._batch.gather_seconds
@@ -152,7 +152,7 @@ class Tending:
         await self._calls(batches.note, batch, News(error=why, due_in=wait))
 
     def _storable(self, said: str) -> str:
-        """What a provider has said, without the key and what PostgreSQL cannot store."""
+        """A provider's message without the key and without characters that PostgreSQL cannot store."""
         return as_text(self._caller.scrub(said))
 
     # Sending
@@ -237,7 +237,7 @@ class Tending:
             page = await page.get_next_page()
         return None
 
-    # Looking, and collecting
+    # Checking and collecting
 
     async def _look_at(self, batch: Batch) -> None:
         client = self._caller.client()
@@ -349,7 +349,7 @@ class Tending:
 
     @asynccontextmanager
     async def _holding(self, batch: Batch) -> AsyncIterator[None]:
-        """Keeps the lease of a batch while it is being tended."""
+        """Renews the lease of a batch while it is tended."""
 
         async def renew() -> None:
             while True:
@@ -366,12 +366,12 @@ class Tending:
 
 
 def _count(said: Any) -> int | None:
-    """A number of requests as a provider has said it; None for what is none."""
+    """A provider's number of requests, or None if it is invalid."""
     return said if type(said) is int and 0 <= said < 2**31 else None
 
 
 def _time(said: Any) -> datetime | None:
-    """Seconds since 1970 as a provider has said them; None for what is no time."""
+    """A provider's time in seconds since 1970, or None if it is invalid."""
     try:
         return datetime.fromtimestamp(said, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
