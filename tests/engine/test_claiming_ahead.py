@@ -263,9 +263,9 @@ class Waiting:
     def __init__(self, *, is_allowed: bool = True, **timings: float) -> None:
         self.given_back: list[Any] = []
         self.changed = asyncio.Event()
-        self.ahead = ClaimingAhead(Timings(**timings), self._give_back, is_allowed=is_allowed)
+        self.ahead = ClaimingAhead(Timings(**timings), self._release, is_allowed=is_allowed)
 
-    def _give_back(self, execution: Execution) -> None:
+    def _release(self, execution: Execution) -> None:
         self.ahead.remove(execution)
         self.given_back.append(execution)
         self.changed.set()

@@ -295,7 +295,7 @@ def _summary(counts: Counts, seconds: float) -> str:
             (counts.retried, "put back"),
             (counts.revised, "revised"),
             (counts.snoozed, "snoozed"),
-            (counts.released, "given back"),
+            (counts.released, "released"),
             (counts.refused, "refused"),
         )
         if number

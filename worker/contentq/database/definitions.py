@@ -254,7 +254,7 @@ class Installer:
         """Creates all definitions; none may exist."""
         self._create(self._wanted, {})
         self._revoke_from_public()
-        self._give_back_grants()
+        self._restore_grants()
 
     def repair(self) -> list[str]:
         """Restores missing and changed definitions; returns what was done, one line each."""
@@ -285,7 +285,7 @@ class Installer:
                     self._forget(unwanted)
                     self._create(created, own)
                     self._revoke_from_public()
-                    self._give_back_grants()
+                    self._restore_grants()
                 break
             except _CANNOT_BE_REPLACED:
                 if created != wrong:
@@ -380,7 +380,7 @@ class Installer:
             self._execute(f"REVOKE ALL ON FUNCTION {', '.join(row[1] for row in found)} FROM PUBLIC")
         return sorted(row[0] for row in found)
 
-    def _give_back_grants(self) -> None:
+    def _restore_grants(self) -> None:
         """Restores earlier grants on objects with the same name, whatever their arguments are now.
 
         Grants to PUBLIC are not restored on functions.

@@ -31,7 +31,7 @@ _MEMBERS = """
 
 _SCHEMA = "SELECT schema_name FROM contentq.tables WHERE table_name = 'content_generation_tasks'"
 
-_GIVE_BACK = """
+_RESTORE = """
     SELECT pg_catalog.format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, n.nspowner::regrole)
     FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = 'contentq'
@@ -78,7 +78,7 @@ def _drop(connection: Connection) -> tuple[list[str], list[str]]:
     connection.execute("LOCK TABLE contentq.alembic_version IN EXCLUSIVE MODE")
     found = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", [list(ROLES)]).fetchall()
     roles = [role for role in ROLES if role in {row[0] for row in found}]
-    for (statement,) in connection.execute(_GIVE_BACK).fetchall():
+    for (statement,) in connection.execute(_RESTORE).fetchall():
         connection.execute(statement.encode())
     if roles:
         names = sql.SQL(", ").join(map(sql.Identifier, roles))

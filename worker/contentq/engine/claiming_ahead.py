@@ -27,12 +27,12 @@ One second is remembered for 230 tasks.
 class ClaimingAhead:
     """The tasks that wait for a slot, and the number to claim in addition.
 
-    give_back: called with each task to release. is_allowed: if false, nothing is claimed ahead.
+    release: called with each task to release. is_allowed: if false, nothing is claimed ahead.
     """
 
-    def __init__(self, timings: Timings, give_back: Callable[[Execution], None], *, is_allowed: bool) -> None:
+    def __init__(self, timings: Timings, release: Callable[[Execution], None], *, is_allowed: bool) -> None:
         self._timings = timings
-        self._give_back = give_back
+        self._release = release
         self._is_allowed = is_allowed
         self._waiting: deque[Execution] = deque()
         self._longest = 1.0
@@ -53,7 +53,7 @@ class ClaimingAhead:
         if execution.task.is_last_attempt:
             # If the worker were killed now, the rescue would fail a task that never started.
             self._paused_until = time.monotonic() + self._timings.ahead_pause
-            self._give_back(execution)
+            self._release(execution)
         self._start_timer()
 
     def pop(self) -> Execution | None:
@@ -64,10 +64,10 @@ class ClaimingAhead:
         """A waiting task was stopped."""
         self._waiting.remove(execution)
 
-    def give_back_all(self) -> None:
-        """Gives back every task that waits."""
+    def release_all(self) -> None:
+        """Releases every task that waits."""
         while self._waiting:
-            self._give_back(self._waiting[-1])
+            self._release(self._waiting[-1])
 
     def record_duration(self, seconds: float) -> None:
         """A handler has ended after this time."""
@@ -83,5 +83,5 @@ class ClaimingAhead:
         self._timer = None
         if oldest in self._waiting:
             self._longest = self._timings.quick_handler + self._timings.ahead_patience
-            self.give_back_all()
+            self.release_all()
         self._start_timer()

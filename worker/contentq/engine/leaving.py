@@ -43,7 +43,7 @@ class Leaving:
         """Returns whether every task ended and was reported. at_once: set if running tasks get no more time."""
         link = ReconnectingConnection(self.database, "farewell", self.timings, self.outages)
         try:
-            self.runner.give_back_waiting()
+            self.runner.release_waiting()
             await self._wait(self.heartbeat.register_no_more())
             if self.runner.busy:
                 log.info("draining running=%d grace=%gs", self.runner.busy, self.timings.grace)

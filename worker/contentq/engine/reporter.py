@@ -215,11 +215,11 @@ class Reporter:
                 held_up.pause,
                 why,
             )
-            asyncio.get_running_loop().call_later(held_up.pause, self._take_back, outcome)
+            asyncio.get_running_loop().call_later(held_up.pause, self._repeat, outcome)
         self._under_way = _without(self._under_way, outcomes)
         self._aside += outcomes
 
-    def _take_back(self, outcome: Outcome) -> None:
+    def _repeat(self, outcome: Outcome) -> None:
         """Reports again what was set aside."""
         self._aside = _without(self._aside, [outcome])
         self._apart.append([outcome])

@@ -126,9 +126,9 @@ class Runner:
             if execution is not None:
                 self._stop(execution, Stop.CANCELLED)
 
-    def give_back_waiting(self) -> None:
+    def release_waiting(self) -> None:
         """Releases the tasks that wait for a slot."""
-        self._ahead.give_back_all()
+        self._ahead.release_all()
 
     def stop_all(self, reason: Stop) -> None:
         """Stops all of its tasks."""

@@ -15,7 +15,7 @@ from typing import Any
 
 log = logging.getLogger("contentq.worker")
 
-_Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+_Call = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
 class HandlerThreads:
@@ -23,7 +23,7 @@ class HandlerThreads:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._started = 0
         self._unfinished = 0
         self._loop = asyncio.get_running_loop()
@@ -44,20 +44,20 @@ class HandlerThreads:
         future: asyncio.Future[Any] = self._loop.create_future()
         self._unfinished += 1
         future.add_done_callback(self._count_down)
-        self._jobs.put((function, future))
+        self._calls.put((function, future))
         return future
 
     def close(self) -> None:
         """Ends the threads when they have no more work."""
         for _ in range(self._started):
-            self._jobs.put(None)
+            self._calls.put(None)
 
     def _count_down(self, _future: asyncio.Future[Any]) -> None:
         self._unfinished -= 1
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            function, future = job
+        while (call := self._calls.get()) is not None:
+            function, future = call
             try:
                 settle, value = future.set_result, function()
             except BaseException as error:

@@ -106,7 +106,7 @@ async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout:
     with database.connect(APPLICATION) as connection:
         task = _pending(connection, task_id)
         if task.is_overdue:
-            # As in any queue, the housekeeping comes before the claim.
+            # As in any queue, maintenance comes before the claim.
             operations.sweep_timeouts(connection)
             return _read_row(connection, task.task_id)
     source = OneTask(task.id)
@@ -115,8 +115,7 @@ async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout:
     with database.connect(APPLICATION) as connection:
         if not ended and worker.counts.claimed and not _was_reported(worker.counts):
             raise DidNotEnd(
-                f"task {task.task_id} did not end within {timeout:g} s, and was given back; "
-                f"{_describe_stop(found)}"
+                f"task {task.task_id} did not end within {timeout:g} s, and was released; {_describe_stop(found)}"
             )
         if not worker.counts.claimed:
             now = _pending(connection, task.id)

@@ -56,7 +56,7 @@ class Failures:
         self._proxy = proxy_of(at.base_url)
 
     def of(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
-        """The error to raise; one that has nothing to do with the call is given back as it is.
+        """The error to raise; one that has nothing to do with the call is returned unchanged.
 
         Only what shows that the provider does not work becomes ProviderUnavailable, since several of these in a
         row close the gate for everyone. An answer that makes no sense, or that a proxy gives, is no such sign.
