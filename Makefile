@@ -40,29 +40,31 @@ run: database ## from nothing to fifty drafts: database, schema, tasks by SQL, w
 	@echo '$$ psql -f docs/example/results.sql'
 	@$(PSQL) -f docs/example/results.sql
 	@echo
-	@echo 'Go on like this. In one terminal, a worker:'
+	@echo 'Your turn. Start a worker in one terminal:'
 	@echo
 	@echo '  make worker'
 	@echo
-	@echo 'In another, psql and a task of your own:'
+	@echo 'Open psql in another:'
 	@echo
 	@echo '  make psql'
-	@echo "  INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'Why the sky is blue');"
 	@echo
-	@echo 'The worker takes milliseconds; then read what it wrote:'
+	@echo 'Submit a task in psql, and read the answer milliseconds later:'
 	@echo
-	@echo "  SELECT body FROM contents WHERE title = 'Why the sky is blue' \\g (format=unaligned tuples_only=on)"
+	@echo "  INSERT INTO content_generation_tasks (account_id, topic)"
+	@echo "  SELECT id, 'Why the sky is blue' FROM accounts WHERE name = 'Harbour & Finch';"
 	@echo
-	@echo 'And in any terminal, in this folder, the command line:'
+	@echo "  SELECT body FROM contents ORDER BY id DESC LIMIT 1 \\g (format=unaligned tuples_only=on)"
+	@echo
+	@echo 'Set up a shell in this folder for the command line:'
 	@echo
 	@echo '  export CONTENTQ_HOME="$(subst ','\'',$(subst $(CURDIR),$$PWD,$(CONTENTQ_HOME)))" PATH="$$PWD/$(VENV)/bin:$$PATH"$(if $(DATABASE_URL),; unset DATABASE_URL)'
 	@echo '  contentq stats'
 	@echo
-	@echo 'Or look at all of it in a browser:'
+	@echo 'See the queue in a browser:'
 	@echo
 	@echo '  make web'
 	@echo
-	@echo 'The database goes on running until `make stop`.'
+	@echo 'The database runs until `make stop`. README.md goes on from here.'
 
 database: $(VENV)/run-installed
 	@echo '$$ contentq db start'

@@ -1,4 +1,4 @@
--- Shows what came out of the topics that were submitted last: counts, the ten most urgent, one whole article.
+-- Shows the results of the latest submission: counts by account, the ten most urgent tasks, one article in full.
 \set ON_ERROR_STOP on
 \encoding UTF8
 \pset footer off
@@ -23,7 +23,7 @@ FROM latest AS l
 ORDER BY l.priority DESC, l.submitted_at, l.id
 LIMIT 10;
 
-\echo The first of them, in full:
+\echo The first article in full:
 \echo
 \pset tuples_only on
 \pset format unaligned

@@ -1,5 +1,5 @@
--- Submits the topics of topics.csv: two accounts and one task a line, in plain SQL and in one transaction.
--- Any producer in any language does no more than this. Run with psql in the folder of the project.
+-- Submits the topics of topics.csv for two accounts, one task per line, in one transaction.
+-- A producer in any language needs only these statements. Run psql in the folder of the project.
 \set ON_ERROR_STOP on
 \encoding UTF8
 
@@ -10,7 +10,7 @@ SELECT new.name
 FROM (VALUES ('Harbour & Finch'), ('青禾文化')) AS new (name)
 WHERE NOT EXISTS (SELECT FROM accounts AS a WHERE a.name = new.name);
 
--- The spreadsheet as it is, with the names of accounts in it.
+-- The columns of the file. It names accounts, and the queue needs their ids.
 CREATE TEMPORARY TABLE topics (
     account text, topic text, keywords text, category text, requirements text, tone text, priority integer
 ) ON COMMIT DROP;

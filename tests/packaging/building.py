@@ -17,6 +17,7 @@ SOURCES = (
     ".ci",
     "Makefile",
     "README.md",
+    "README.zh.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
@@ -34,7 +35,7 @@ SOURCES = (
 
 def copy_of_the_project(folder: Path) -> Path:
     """Copies the project as a fresh checkout of it would be."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.markdown import ROOT, sections_of
+from tests.docs.outputs import comparable
 from tests.packaging import building
 
 _SOMEONES_DATABASE = {
@@ -67,26 +69,43 @@ def test_make_run_ends_with_an_article_and_a_second_run_works_too(fresh: Path) -
 
 
 def _go_on_as_suggested(folder: Path, printed: str) -> None:
-    """Pastes the lines that `make run` ends with into a shell of the folder."""
-    lines = [line.strip() for line in printed.splitlines()]
-    insert, select, export = (
-        next(line for line in lines if line.startswith(beginning))
-        for beginning in ("INSERT INTO", "SELECT body", "export ")
+    """Pastes the last lines of `make run` into a shell of the folder, then the hello world of README.md."""
+    statements, export = _suggested(printed), _line(printed, "export ")
+    hello = next(part for part in sections_of(ROOT / "README.md") if part.heading == "Hello, world")
+    exported = next(block.text for block in hello.blocks if block.text.startswith("export "))
+    assert exported.strip() in export
+    answers = [block.text for block in hello.blocks if block.language == "text"]
+    queries = [block.text for block in hello.blocks if block.language == "sql"]
+    assert re.search(r"completed +100 ", _run(folder, export, "contentq stats"))
+    for submit, *reading in (statements, queries):
+        _psql(folder, export, submit)
+        _run(folder, export, "contentq worker --until-empty --log-level warning")
+        shown = [_psql(folder, export, statement) for statement in reading]
+        assert "# Why the sky is blue\n" in shown[-1]
+    assert [comparable(text) for text in shown] == [comparable(text) for text in answers]
+
+
+def _suggested(printed: str) -> list[str]:
+    """The statements among the indented lines: those that submit, and the one that reads."""
+    indented = [line for line in printed.splitlines() if line.startswith("  ")]
+    start, end = (
+        next(number for number, line in enumerate(indented) if line.startswith(f"  {beginning}"))
+        for beginning in ("INSERT INTO", "SELECT body")
     )
-    script = f"""{export}
-        contentq stats
-        contentq db psql -Xq <<'SQL'
-        {insert}
-SQL
-        contentq worker --until-empty --log-level warning
-        contentq db psql -X <<'SQL'
-        {select}
-SQL
-    """
+    return ["\n".join(indented[start:end]), indented[end]]
+
+
+def _line(printed: str, beginning: str) -> str:
+    return next(line.strip() for line in printed.splitlines() if line.strip().startswith(beginning))
+
+
+def _run(folder: Path, export: str, command: str) -> str:
     environment = _environment(DATABASE_URL=_SOMEONES_DATABASE["DATABASE_URL"])
-    shown = building.run(["sh", "-euc", script], cwd=folder, env=environment)
-    assert re.search(r"completed +100 ", shown)
-    assert "\n# Why the sky is blue\n" in shown
+    return building.run(["sh", "-euc", f"{export}\n{command}"], cwd=folder, env=environment)
+
+
+def _psql(folder: Path, export: str, statement: str) -> str:
+    return _run(folder, export, f"contentq db psql -X <<'SQL'\n{statement}\nSQL")
 
 
 def test_make_alone_lists_the_targets_and_installs_nothing(tmp_path: Path) -> None:
