@@ -14,7 +14,7 @@ import pytest
 
 from tests.docs.markdown import ROOT, Section
 from tests.docs.running import INSTALL_TIMEOUT, TIMEOUT, Run
-from tests.packaging.building import environment_to_install_into
+from tests.packaging.building import copy_of_the_project, environment_to_install_into
 from tests.support import pooler, programs, provider, provider_batches
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
@@ -82,11 +82,12 @@ def run(
         folder.mkdir()
         environment = _environment()
         if "pip" in section.options:
+            copy_of_the_project(folder)
             environment |= environment_to_install_into(request.getfixturevalue("tmp_path_factory"), tmp_path)
         elif "checkout" in section.options:
             (folder / "contentq").symlink_to(ROOT)
         else:
-            environment |= _database(request)
+            environment |= _database(request, section.account)
         if "provider" in section.options:
             environment |= _provider(request)
         if "batches" in section.options:
@@ -130,14 +131,15 @@ def _batches(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"OPENAI_BASE_URL": started.url, "OPENAI_API_KEY": "sk-proj-of-the-tests"}
 
 
-def _database(request: pytest.FixtureRequest) -> dict[str, str]:
-    """A migrated database with one account, whose id is 1."""
+def _database(request: pytest.FixtureRequest, account: str | None) -> dict[str, str]:
+    """A migrated database with an account whose id is 1, and perhaps another one."""
     databases: Databases = request.getfixturevalue("tcp_databases")
     migrated = databases.migrated()
     dsn = migrated.__enter__()
     request.addfinalizer(lambda: migrated.__exit__(None, None, None))
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("INSERT INTO accounts (name) VALUES ('Harbour & Finch')")
+        for name in filter(None, ("Harbour & Finch", account)):
+            connection.execute("INSERT INTO accounts (name) VALUES (%s)", [name])
         info: Any = connection.info
         address = f"postgresql://127.0.0.1:{info.port}/{info.dbname}"
     return {

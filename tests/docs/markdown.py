@@ -2,11 +2,12 @@
 
 A comment before a block says how it is run:
 
+    <!-- account: My blog -->   there is an account of this name, which is not the first one
     <!-- worker -->              a worker with the handler `template` runs beside the blocks of this section
     <!-- pooler -->              POOLER_URL leads to the database of this section through PgBouncer
     <!-- provider -->            OPENAI_BASE_URL leads to a server that behaves like OpenAI's, and a key is set
     <!-- batches -->             the same, of a server that takes batches, and answers one when it is looked at
-    <!-- pip -->                 the section runs in an empty environment, without a database
+    <!-- pip -->                 the section runs in a checkout and an empty environment, without a database
     <!-- checkout -->            the section has no database, and the project in the folder `contentq`
     <!-- background -->          the last line of this block goes on running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
@@ -29,8 +30,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-SECTION_OPTIONS = {"worker", "pooler", "pip", "checkout", "provider", "batches"}
+SECTION_OPTIONS = {"account", "worker", "pooler", "pip", "checkout", "provider", "batches"}
 BLOCK_OPTIONS = {"background", "copy of", "file", "needs", "not run"}
+
+TRANSLATED = {"README.zh.md": "README.md"}
+"""Documents whose blocks are those of another one, which are run."""
 
 INSTALLS = {"javascript", "go"}
 """Languages whose driver for PostgreSQL is fetched or compiled first."""
@@ -77,6 +81,11 @@ class Section:
         return {name for block in self.blocks for name in block.options if name in SECTION_OPTIONS}
 
     @property
+    def account(self) -> str | None:
+        """The account that its blocks submit for by name."""
+        return next((block.options["account"] for block in self.blocks if "account" in block.options), None)
+
+    @property
     def installs(self) -> bool:
         """Whether running it means to install a package, or to compile one."""
         return "pip" in self.options or any(block.is_run and block.language in INSTALLS for block in self.blocks)
@@ -91,8 +100,10 @@ def documents() -> list[Path]:
 
 
 def sections() -> Iterator[Section]:
-    """All sections of all documents that have blocks; a page that is one run is one of them."""
+    """All sections of all documents but translations that have blocks; a page that is one run is one of them."""
     for path in documents():
+        if path.name in TRANSLATED:
+            continue
         found = sections_of(path)
         if ONE_RUN in path.read_text(encoding="utf-8").splitlines():
             blocks = [block for section in found for block in section.blocks]
