@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Drafts an article. In place of the text below, call the model of your choice.
+// Drafts an article. Replace the text below with a call of your model.
 import { readFileSync } from "node:fs";
 
 const task = JSON.parse(readFileSync(0, "utf8"));
@@ -8,7 +8,7 @@ if (!task.topic) {
   console.error("a task needs a topic");
   process.exitCode = 1;
 } else if (task.topic === "busy" && task.attempt === 1) {
-  // What to do when the provider answers 429: come again in so many seconds, no retry charged.
+  // After a 429 from the provider, ask for another attempt in this many seconds. No retry is charged.
   console.log(JSON.stringify({ rate_limited: true, retry_after: 0.2 }));
   process.exitCode = 75;
 } else {

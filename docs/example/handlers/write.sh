@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Drafts an article. In place of the text below, call the model of your choice.
+# Drafts an article. Replace the text below with a call of your model.
 set -euo pipefail
 
 IFS= read -r task
 
-# A text of the task; nothing when it is null. The task is one line of JSON, its members written `"name": value`.
+# Prints a text of the task, and nothing if it is null. The task is one line of JSON with members `"name": value`.
 member() {
     local quote='"' pattern='": "(([^"\\]|\\.)*)"'
     if [[ $task =~ \"$1$pattern ]]; then printf '%b' "${BASH_REMATCH[1]//\\$quote/$quote}"; fi
