@@ -21,8 +21,8 @@ HEAD = head_revision()
 TABLES = ["accounts", "content_generation_tasks", "contents"]
 
 LEFT_OUT = (
-    "contentq.(alembic_version|definitions|tables|settings|maintenance|workers|claimers|wakeups|silent_commits"
-    "|cap_locks)"
+    "contentq.(alembic_version|definitions|tables|needed_indexes|settings|maintenance|workers|claimers|wakeups"
+    "|silent_commits|cap_locks)"
 )
 """What a migrated database has already, or makes anew: for pg_dump --exclude-table-data."""
 

@@ -39,8 +39,8 @@ def _from_database(error: psycopg.Error) -> tuple[str, int]:
     hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
     if isinstance(error, errors.InsufficientPrivilege) and not hint:
         return (
-            f"{message}; connect as a member of a role with this right: docs/how-to/operate.md lists the roles "
-            "and their rights",
+            f"{message}; connect as a member of a role with this right: docs/how-to/set-up-the-database.md "
+            "lists the roles and their rights",
             1,
         )
     if isinstance(error, errors.LockNotAvailable):

@@ -54,7 +54,7 @@ _INDEXES = """
     WHERE n.nspname IN ('contentq', %s)"""
 
 _WIDER = {"integer": "bigint"}
-"""Types to which a column may have been widened, as docs/how-to/operate.md describes for ids."""
+"""Types to which a column may have been widened, as docs/how-to/widen-ids.md describes for ids."""
 
 
 @dataclass
