@@ -1,7 +1,7 @@
 """Fleets of workers against providers that limit, refuse and fail: what a gate makes of each, beside none.
 
-As a program it prints a line for each scenario, for docs/how-to/pace-a-provider.md; without names it runs all
-of them:
+As a program it prints a line for each scenario, for docs/explanation/how-a-claim-decides.md; without names it runs
+all of them:
 
     python -m tests.faults.provider_fleet [SCENARIO ...] [--no-gate] [--at-once 3] [--workers 3] [--slots 50]
 

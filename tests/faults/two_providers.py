@@ -1,6 +1,7 @@
 """Fleets whose models are at two providers, each with a gate of its own: how much of both together is used.
 
-As a program it prints a line for each pair, for docs/how-to/pace-a-provider.md; without names it runs all of them:
+As a program it prints a line for each pair, for docs/explanation/how-a-claim-decides.md; without names it runs
+all of them:
 
     python -m tests.faults.two_providers [PAIR ...]
 """
