@@ -5,7 +5,7 @@ from __future__ import annotations
 from contentq.database.connect import connect
 
 from tests.reference import pages
-from tests.reference.page import filled
+from tests.reference.page import filled, lost
 from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 from tests.support.programs import installed
@@ -19,6 +19,8 @@ def main() -> None:
         with databases.migrated() as dsn, connect(dsn) as connection:
             for path, generated in pages.parts(connection):
                 text = filled(path, generated)
+                for key, cell in sorted(lost(path, generated).items()):
+                    print(f"{path.name}: the row {key} is gone, and with it: {cell}")
                 if text != path.read_text(encoding="utf-8"):
                     path.write_text(text, encoding="utf-8")
                     print(f"wrote {path}")

@@ -54,6 +54,16 @@ def by_hand(path: Path, name: str) -> dict[str, str]:
     return dict(_ROW.findall(part(path, name)))
 
 
+def lost(path: Path, parts: Mapping[str, str]) -> dict[str, str]:
+    """The cells written by hand whose rows are gone, in parts that wait for cells to be written."""
+    return {
+        key: cell
+        for name, text in parts.items()
+        for key, cell in by_hand(path, name).items()
+        if TO_WRITE in text and cell != TO_WRITE and f"| {key} |" not in text
+    }
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
