@@ -22,7 +22,7 @@ TABLES = ["accounts", "content_generation_tasks", "contents"]
 
 LEFT_OUT = (
     "contentq.(alembic_version|definitions|tables|settings|maintenance|workers|claimers|wakeups|silent_commits"
-    "|cap_locks)"
+    "|cap_locks|needed_indexes)"
 )
 """What a migrated database has already, or makes anew: for pg_dump --exclude-table-data."""
 

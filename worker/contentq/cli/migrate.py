@@ -103,7 +103,7 @@ def _dropped(created: list[str]) -> str:
     created = [name for name in tables if name in created]
     parts = [
         f"the table{'s' * (len(created) > 1)} {_listed(created)} with all their rows" if created else "",
-        f"what contentq added to {_listed(kept)} (their rows stay)" if kept else "",
+        f"contentq's additions to {_listed(kept)} (their rows stay)" if kept else "",
         "usage, gates and settings",
     ]
     return "; ".join(part for part in parts if part)
