@@ -59,7 +59,7 @@ def migrate(
 
     if as_sql:
         if as_json:
-            raise click.UsageError("--sql and --json exclude each other")
+            raise click.UsageError("give either --sql or --json, not both")
         print_as_it_is(migrations.migration_sql(revision, start, schema))
         return
     resolved = dsn.resolve(options.dsn)
