@@ -162,7 +162,7 @@ def test_tables_of_a_host_are_not_said_to_be_dropped(
 
     assert outcome.code == 1
     assert (
-        "drops the tables contents and content_generation_tasks with all their rows; what contentq added to "
+        "drops the tables contents and content_generation_tasks with all their rows; contentq's additions to "
         "accounts (their rows stay); usage, gates and settings; nothing was changed; to go back, repeat with --yes"
     ) in outcome.err
 

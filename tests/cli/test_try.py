@@ -144,7 +144,7 @@ def test_draft_whose_checks_failed_is_shown_with_what_is_wrong(attempt: Run) -> 
 
     assert shown.code == 1
     assert shown.out == "Tea\n2 words\n\nTwo words\n\n"
-    said = "The task would be put back with its draft (revision 1 of 2): it has 2 words\n  write 300\n"
+    said = "The task would be requeued with its draft (revision 1 of 2): it has 2 words\n  write 300\n"
     assert shown.err.startswith(said)
     assert shown.err.endswith("model small-1, 12 prompt + 480 completion tokens, cost 0.0031\n")
     found = json.loads(attempt("by_topic", "--topic", "checked", "--json").out)

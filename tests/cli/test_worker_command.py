@@ -257,7 +257,7 @@ def test_until_empty_works_the_queue_off_and_sums_up(start: Start, dsn: str, que
     )
 
     assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err.splitlines()[-1].startswith("2 completed, 2 failed, 1 put back in ")
+    assert outcome.err.splitlines()[-1].startswith("2 completed, 2 failed, 1 to be retried in ")
     assert [queue.status(id_) for id_ in tasks.values()] == ["completed", "completed", "failed", "failed"]
     assert queue.status(later) == "pending"
     assert queue.value("SELECT count(*) FROM contentq.workers") == 0

@@ -119,7 +119,7 @@ def test_a_server_that_cannot_start_says_where_its_log_is(home: Path) -> None:
     embedded.stop()
     shutil.rmtree(home / "postgresql" / "global")
     with pytest.raises(
-        EmbeddedServerError, match=r"did not start: pg_ctl said.*its log, .*/postgresql/log, ends:"
+        EmbeddedServerError, match=r"did not start: pg_ctl reported.*its log, .*/postgresql/log, ends:"
     ):
         embedded.start()
 

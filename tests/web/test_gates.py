@@ -66,7 +66,7 @@ def test_limits_are_set_and_taken_away(operating: Client, queue: Queue, visit: V
     page.get_by_label("Requests per minute").fill("600")
     page.get_by_label("Max. running").fill("4")
     visitor.press("Set")
-    assert "600 requests a minute" in visitor.text()
+    assert "600 requests per minute" in visitor.text()
     row = gate(queue)
     assert (row["requests_per_minute"], row["tokens_per_minute"], row["max_running"]) == (600, None, 4)
 

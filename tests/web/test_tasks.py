@@ -151,7 +151,7 @@ def test_part_of_the_tasks_that_was_looked_through_is_told(
     answer = client.get("/tasks?q=coffee")
     assert "Only newer tasks were searched, down to id 21." in answer.text
     assert "Search older tasks" in answer.text
-    assert "No such task" in client.get("/tasks?q=coffee&before=11").text
+    assert "No tasks found" in client.get("/tasks?q=coffee&before=11").text
 
 
 def test_all_that_are_selected_are_requeued(operating: Client, queue: Queue, visit: Visit) -> None:

@@ -14,7 +14,7 @@ CJK = (
 )
 # Accents and vowel signs that are separate characters, as in decomposed text and in Hindi.
 _MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-# Runs of characters are possessive (++), because no match backtracks into them. A group is not, because early
+# Runs of characters are possessive (++), because they need no backtracking. A group is not, because early
 # releases of Python 3.11 (3.11.2 in Debian 12) then match wrongly; its bound limits the stack that this needs.
 _LETTERS = rf"[^\W_{CJK}]++(?:[{_MARKS}]++[^\W_{CJK}]*+){{0,1000}}"
 _WORD = re.compile(rf"[{CJK}]|{_LETTERS}(?:(?:['’.\-]|(?<=\d),(?=\d)){_LETTERS}){{0,1000}}")

@@ -24,7 +24,7 @@ _INVISIBLE = (
     "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"  # width, direction, lines, byte order
     "\ufe00-\ufe0f\U000e0000-\U000e0fff"  # variation selectors, tags
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # shorthand and musical controls
-    "\ud800-\udfff"  # what is no character
+    "\ud800-\udfff"  # surrogates
 )
 
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}

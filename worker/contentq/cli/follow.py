@@ -63,10 +63,10 @@ def _line(state: dict[str, Any], before: dict[str, Any]) -> str:
     """Describes what has changed since the state before."""
     status, attempt = state["status"], state["attempt"]
     if status == "processing":
-        said = _progress(state)
+        progress = _progress(state)
         if (status, attempt) == (before.get("status"), before.get("attempt")):
-            return said or "…"
-        return f"processing, attempt {attempt}{f': {said}' if said else ''}"
+            return progress or "…"
+        return f"processing, attempt {attempt}{f': {progress}' if progress else ''}"
     if status == "pending":
         line = "pending" if state["scheduled_at"] is None else f"pending until {clock(state['scheduled_at'])}"
         return f"{line}: {state['error']}" if attempt and state["error"] else line

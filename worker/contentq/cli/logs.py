@@ -99,18 +99,18 @@ class OneObject(OneLine):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line."""
-        said: dict[str, Any] = {
+        members: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message(record),
         }
-        said = {**dict(_fields(record)), **said}
+        members = {**dict(_fields(record)), **members}
         if record.exc_info:
-            said["traceback"] = self.formatException(record.exc_info)
+            members["traceback"] = self.formatException(record.exc_info)
         if record.stack_info:
-            said["stack"] = record.stack_info
-        return escaping.escape_json(json.dumps(said, ensure_ascii=False))
+            members["stack"] = record.stack_info
+        return escaping.escape_json(json.dumps(members, ensure_ascii=False))
 
 
 def _message(record: logging.LogRecord) -> str:

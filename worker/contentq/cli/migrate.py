@@ -59,7 +59,7 @@ def migrate(
 
     if as_sql:
         if as_json:
-            raise click.UsageError("--sql and --json exclude each other")
+            raise click.UsageError("give either --sql or --json, not both")
         print_as_it_is(migrations.migration_sql(revision, start, schema))
         return
     resolved = dsn.resolve(options.dsn)
@@ -103,7 +103,7 @@ def _dropped(created: list[str]) -> str:
     created = [name for name in tables if name in created]
     parts = [
         f"the table{'s' * (len(created) > 1)} {_listed(created)} with all their rows" if created else "",
-        f"what contentq added to {_listed(kept)} (their rows stay)" if kept else "",
+        f"contentq's additions to {_listed(kept)} (their rows stay)" if kept else "",
         "usage, gates and settings",
     ]
     return "; ".join(part for part in parts if part)

@@ -50,8 +50,8 @@ def show(options: GlobalOptions, /, as_json: bool) -> None:
     rows = [
         {
             "role": row["role"],
-            "there": row["is_there"],
-            "rights here": row["has_rights"],
+            "exists": row["is_there"],
+            "rights": row["has_rights"],
             "members": ", ".join(row["members"]) or None,
         }
         for row in found

@@ -156,7 +156,7 @@ def _sections(live: Live, ascii_only: bool) -> Iterator[Section]:
     kinds: list[tuple[str, list[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]], tuple[str, ...]]] = [
         ("account", live.accounts, _account, ("name",)),
         ("running", live.running, partial(_running, ascii_only), ("running", "topic")),
-        ("worker", live.workers, _worker, ("host", "does")),
+        ("worker", live.workers, _worker, ("host", "activity")),
         ("gate", live.gates, _gate, ("gate", "why")),
     ]
     for name, rows, choose, give_way in kinds:
@@ -192,8 +192,8 @@ def _worker(row: dict[str, Any]) -> dict[str, Any]:
         "host": row["hostname"],
         "state": row["state"],
         "busy": f"{row['busy']}/{row['slots']}",
-        "heard": _seconds(float(row["heartbeat_age_s"])),
-        "does": row["waits_for"] if row["state"] == "waits" else row["handler"],
+        "heartbeat": _seconds(float(row["heartbeat_age_s"])),
+        "activity": row["waits_for"] if row["state"] == "waits" else row["handler"],
     }
 
 

@@ -79,7 +79,7 @@ class Verdict:
         if task.revision_count < outcome.max_revisions:
             self._word = "revised"
             which = f"revision {task.revision_count + 1} of {outcome.max_revisions}"
-            self._effect = f"put back with its draft ({which})"
+            self._effect = f"requeued with its draft ({which})"
         elif outcome.keep_for_review and outcome.draft is not None:
             self._word = "for review"
             self._effect = "completed for a review, because no revision is left"

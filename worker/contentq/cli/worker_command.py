@@ -292,7 +292,7 @@ def _summary(counts: Counts, seconds: float) -> str:
         for number, what in (
             (counts.failed, "failed"),
             (counts.timed_out, "timed out"),
-            (counts.retried, "put back"),
+            (counts.retried, "to be retried"),
             (counts.revised, "revised"),
             (counts.snoozed, "snoozed"),
             (counts.released, "released"),

@@ -92,8 +92,8 @@ def apply_roles(dsn: str) -> tuple[list[str], list[str]]:
     done: list[str] = []
     left: list[str] = []
 
-    def note(said: Diagnostic) -> None:
-        (done if said.severity_nonlocalized == "NOTICE" else left).append(said.message_primary or "")
+    def note(notice: Diagnostic) -> None:
+        (done if notice.severity_nonlocalized == "NOTICE" else left).append(notice.message_primary or "")
 
     with connect(dsn, "contentq roles") as connection:
         require_head(connection)

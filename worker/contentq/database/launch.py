@@ -89,13 +89,13 @@ def _run(command: list[Any], folder: Path, user: dict[str, Any]) -> None:
             **user,
         )
         output.seek(0)
-        said = " ".join(output.read().decode(errors="replace").split())
+        reported = " ".join(output.read().decode(errors="replace").split())
     if done.returncode != 0:
         log = folder / "log"
         last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.is_file() else []
         where = f"; its log, {log}, ends: {last[0]}" if last else ""
         program = Path(command[0]).name
-        raise EmbeddedServerError(f"the embedded server did not start: {program} said: {said}{where}")
+        raise EmbeddedServerError(f"the embedded server did not start: {program} reported: {reported}{where}")
 
 
 def _check_name() -> None:

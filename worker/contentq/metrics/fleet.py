@@ -234,11 +234,11 @@ def _read_gates(connection: Connection, samples: Samples) -> None:
 
 def _read_workers(connection: Connection, samples: Samples) -> None:
     by_state = {row["state"]: row for row in fleet.workers(connection)}
-    heard = [row for state, row in by_state.items() if state != "silent"]
+    live = [row for state, row in by_state.items() if state != "silent"]
     for state in STATES:
         samples.set("contentq_workers", by_state[state]["workers"] if state in by_state else 0, state)
-    samples.set("contentq_slots", sum(row["slots"] for row in heard))
-    samples.set("contentq_busy_slots", sum(row["busy"] for row in heard))
+    samples.set("contentq_slots", sum(row["slots"] for row in live))
+    samples.set("contentq_busy_slots", sum(row["busy"] for row in live))
     ages = [row["heartbeat_age"] for row in by_state.values()]
     samples.set("contentq_oldest_heartbeat_age_seconds", max(ages, default=0.0))
     samples.set("contentq_dead_workers", fleet.dead_workers(connection))

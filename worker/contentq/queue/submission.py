@@ -73,13 +73,13 @@ def submit(
         inserted(done.inserted + done.duplicates)
 
     # The next batch is read while the database processes this one.
-    with _all_or_nothing(connection), ThreadPoolExecutor(1) as beside:
+    with _all_or_nothing(connection), ThreadPoolExecutor(1) as pool:
         intake = _Intake(connection, columns, defaults)
         under_way: tuple[list[Row], Future[list[tuple[int, str]]]] | None = None
         for batch in _batches(rows):
             if under_way is not None:
                 finish(*under_way)
-            under_way = batch, beside.submit(intake.take, batch)
+            under_way = batch, pool.submit(intake.take, batch)
         if under_way is not None:
             finish(*under_way)
         if done.inserted + done.duplicates == 0:

@@ -93,12 +93,12 @@ def _fleet(workers: list[dict[str, Any]] | None) -> dict[str, Any] | None:
     """Summarizes the workers."""
     if workers is None:
         return None
-    heard = [worker for worker in workers if worker["state"] != "silent"]
+    live = [worker for worker in workers if worker["state"] != "silent"]
     return {
-        "workers": len(heard),
-        "silent": len(workers) - len(heard),
-        "busy": sum(worker["busy"] for worker in heard),
-        "slots": sum(worker["slots"] for worker in heard),
+        "workers": len(live),
+        "silent": len(workers) - len(live),
+        "busy": sum(worker["busy"] for worker in live),
+        "slots": sum(worker["slots"] for worker in live),
         "states": Counter(worker["state"] for worker in workers),
         "reasons": Counter(worker["waits_for"] for worker in workers if worker["waits_for"]),
     }
