@@ -53,39 +53,44 @@ class BuiltIn:
 
 
 _TEMPLATES = Setting(
-    "templates", "--templates", Kind.PATH, "Folder of Jinja2 templates that come before those that ship"
+    "templates",
+    "--templates",
+    Kind.PATH,
+    "Folder of your own Jinja2 templates, which replace built-in ones of the same name",
 )
 _OPENAI_SETTINGS = Setting(
-    "settings", "--settings", Kind.PATH, "File in TOML with model, prices and other settings"
+    "settings", "--settings", Kind.PATH, "TOML file with the model, prices and other settings"
 )
 
 BUILT_IN = {
     "template": BuiltIn(
-        "contentq.handlers.template:template_handler", "writes a draft without network", (_TEMPLATES,)
+        "contentq.handlers.template:template_handler",
+        "writes a draft from a template, without a model",
+        (_TEMPLATES,),
     ),
     "command": BuiltIn(
         "contentq.handlers.commands.handler:CommandHandler",
-        "runs any program",
+        "runs your program",
         (
             Setting(
                 "command",
                 "--command",
                 Kind.WORDS,
-                "The program to run on each task, quoted as for a shell, though none runs it",
+                "The program to run on each task, with its arguments quoted as for a shell; no shell runs it",
                 "'PROGRAM ARGUMENT…'",
             ),
             Setting(
                 "environment",
                 "--env",
                 Kind.NAMES,
-                "An environment variable that the program gets beside PATH, HOME and the like; may be repeated",
+                "Name of a further environment variable to pass to the program; repeatable",
                 "NAME",
             ),
         ),
     ),
     "openai": BuiltIn(
         "contentq.handlers.openai.handler:OpenAIHandler",
-        "asks a model",
+        "calls a model",
         (
             _TEMPLATES,
             _OPENAI_SETTINGS,
@@ -95,7 +100,7 @@ BUILT_IN = {
     ),
     "openai-batch": BuiltIn(
         "contentq.handlers.openai_batch.handler:OpenAIBatchHandler",
-        "asks a model in batches, at half the price",
+        "calls a model in provider batches, at half the price",
         (
             _TEMPLATES,
             _OPENAI_SETTINGS,
