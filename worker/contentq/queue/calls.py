@@ -208,8 +208,8 @@ def _meaning(error: BaseException) -> ContentQueueError | None:
         return ContentQueueError("another session has locked the task; try again when its transaction has ended")
     if state == _FORBIDDEN:
         return ContentQueueError(
-            f"the database refused the call: {message}; docs/how-to/set-up-the-database.md lists the roles and their "
-            "rights"
+            f"the database refused the call: {message}; docs/how-to/set-up-the-database.md lists the roles "
+            "and their rights"
         )
     if state == _NO_REFERENCE and (account := _ACCOUNT.search(str(error))):
         return InputRefused(NO_ACCOUNT.format(account[1]))
