@@ -99,6 +99,7 @@ lint: $(VENV)/dev-installed ## ruff, mypy and codespell
 	@$(PY) -m mypy
 	@$(PY) -m codespell_lib . .ci/*
 
+# The theme announces its end of life, May 2027, at each build; NO_MKDOCS_2_WARNING leaves that out.
 docs: $(VENV)/dev-installed ## build the documentation into .site, and check its links
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict $(ARGS)
 	@echo 'Built .site/index.html. To read it in a browser, with search: $(PY) -m mkdocs serve'
