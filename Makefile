@@ -143,6 +143,6 @@ $(VENV)/run-installed: pyproject.toml $(VENV)/made-in
 	@touch $@
 
 $(VENV)/dev-installed: pyproject.toml $(VENV)/made-in
-	@echo 'Installing contentq, PostgreSQL and the tools for tests into .venv (once, some 100 MB)'
+	@echo 'Installing contentq, PostgreSQL and the tools for tests into .venv (once, some 200 MB)'
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/run-installed $@
