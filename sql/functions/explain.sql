@@ -14,7 +14,7 @@ DECLARE
 BEGIN
     SELECT t.* INTO task FROM public.content_generation_tasks AS t WHERE t.task_id = explain.task_id;
     IF NOT FOUND THEN
-        RETURN NEXT format('no such task: %s', explain.task_id);
+        RETURN NEXT format('there is no task %s', explain.task_id);
         RETURN;
     END IF;
 

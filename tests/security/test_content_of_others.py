@@ -148,9 +148,9 @@ def test_extras_cannot_name_another_content(queue: Queue, secret: int, name: str
     task = queue.running(queue.register())
     extra = f'{{"model": "m", "{name}": {secret}}}'
 
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="extras may not have these members"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="extras may not contain members"):
         queue.store(task.worker, [task], extras=[extra])
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="extras may not have these members"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="extras may not contain members"):
         queue.run(
             "SELECT contentq.revise(%s, %s, %s, 'too short', 'Title', 'Body', 1, %s)",
             task.worker,

@@ -361,7 +361,7 @@ def test_submit_says_what_a_producer_may_do(
     assert execute(["--dsn", login, "submit", str(tasks), "--account", account]) == 1
 
     said = capsys.readouterr().err
-    assert "a producer may not set submitted_at of a new task (Leave it out, and it gets its default." in said
+    assert "a producer may not set submitted_at of a new task (Omit these columns to get their defaults." in said
 
 
 def test_owner_and_whoever_may_update_status_insert_any_state(owner: Queue, logins: Logins) -> None:

@@ -22,7 +22,7 @@ def claiming(queue: Queue, categories: list[str]) -> int:
 
 
 def test_unknown_task(queue: Queue) -> None:
-    assert queue.values("SELECT contentq.explain('task-unknown')") == ["no such task: task-unknown"]
+    assert queue.values("SELECT contentq.explain('task-unknown')") == ["there is no task task-unknown"]
 
 
 def test_task_that_is_next_names_the_worker_that_takes_it(queue: Queue, idle: int) -> None:

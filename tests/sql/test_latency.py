@@ -85,7 +85,7 @@ def test_it_is_by_account_category_and_priority_the_most_first(queue: Queue) -> 
 
 
 def test_other_kinds_are_refused(queue: Queue) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="not by worker"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="cannot be grouped by worker"):
         latency(queue, by="worker")
 
 
