@@ -68,7 +68,7 @@ def test_comments_of_a_host_stay_and_those_that_it_was_given_go_again(empty_dsn:
     given = {row["place"]: row["description"] for row in bare.rows(commented)}
     assert given["content_generation_tasks.topic"] == "Ours."
     assert given["content_generation_tasks"] == "Ours, too."
-    assert given["content_generation_tasks.tone"] == "Style of voice, up to 50 characters."
+    assert given["content_generation_tasks.tone"] == "Tone of voice, up to 50 characters."
     assert [place for place in given if place.startswith("accounts")] == [
         "accounts.created_at",
         "accounts.external_id",
