@@ -70,8 +70,7 @@ def test_later_migrations_know_the_schema_and_refuse_another(contentq_here: Run)
     assert contentq_here("migrate").out.startswith("already at revision")
     refused = contentq_here("migrate", "--schema", "elsewhere")
     assert refused.error == (
-        "the tables are in schema 'content_queue', not in 'elsewhere': leave --schema out (a database has one "
-        "queue)"
+        "the tables are in schema 'content_queue', not in 'elsewhere': omit --schema (a database has one queue)"
     )
 
 

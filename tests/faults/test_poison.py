@@ -119,7 +119,7 @@ def test_handler_that_stops_the_event_loop_does_not_end_its_worker(scene: Scene)
     scene.insert(3)
     scene.wait_until_all_have_ended()
     assert scene.count("status = 'completed' AND attempt = 1") == 3
-    assert "has called stop() of the event loop" in worker.log()
+    assert "called stop() of the event loop" in worker.log()
     worker.send(signal.SIGTERM)
     assert worker.end() == 0
     assert scene.audit() == []

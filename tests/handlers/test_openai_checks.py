@@ -240,7 +240,7 @@ def test_extension_that_is_missing_is_named_before_the_worker_starts(
     queue.run("DROP EXTENSION IF EXISTS pg_trgm")
 
     assert handler.extensions == (EXTENSION,)
-    with pytest.raises(ContentQueueError, match=r"needs the extension pg_trgm .* runs: CREATE EXTENSION pg_trgm"):
+    with pytest.raises(ContentQueueError, match=r"needs the extension pg_trgm .* run: CREATE EXTENSION pg_trgm"):
         require_extensions(Database(dsn), handler.extensions, "contentq test")
     require_extensions(Database(dsn), (), "contentq test")
 

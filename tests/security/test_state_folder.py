@@ -92,7 +92,7 @@ def test_lock_that_is_a_link_is_refused_and_its_target_stays(home: Path, folder:
     (folder / "precious").write_text("precious")
     (home / "lock").symlink_to(folder / "precious")
 
-    with pytest.raises(EmbeddedServerError, match=r"lock .*must be a plain file of yours: remove it"):
+    with pytest.raises(EmbeddedServerError, match=r"lock .*must be your own regular file: remove it"):
         embedded.start()
     assert (folder / "precious").read_text() == "precious"
     assert not (home / "postgresql").exists()
@@ -102,7 +102,7 @@ def test_lock_that_is_no_file_is_refused_at_once(home: Path) -> None:
     home.mkdir(mode=0o755)
     os.mkfifo(home / "lock")
 
-    with pytest.raises(EmbeddedServerError, match="not a plain file of yours"):
+    with pytest.raises(EmbeddedServerError, match="not your own regular file"):
         embedded.start()
 
 
@@ -145,7 +145,7 @@ def test_link_of_another_user_on_the_way_is_refused(
     _give(link)
 
     for act in (embedded.status, embedded.start, embedded.stop):
-        with pytest.raises(EmbeddedServerError, match=f"link that {STRANGER} has made"):
+        with pytest.raises(EmbeddedServerError, match=f"symbolic link of {STRANGER}, who can redirect it"):
             act()
     assert [*(folder / "own" / "home").iterdir()] == []
 
@@ -192,8 +192,8 @@ def test_mode_of_a_folder_above_is_changed_only_with_a_note(
     said = capfd.readouterr().err
     assert _mode(folder) == 0o701
     assert said == (
-        f"note: {folder} lets other users pass through now (chmod o+x): root runs the server as the user "
-        f"{launch.SERVER_USER}, and its data are in it\n"
+        f"note: other users can now pass through {folder} (chmod o+x): root runs the server as the user "
+        f"{launch.SERVER_USER}, and its data is in it\n"
     )
     assert execute(["db", "stop"]) == 0
     assert execute(["db", "start"]) == 0
@@ -283,10 +283,10 @@ def test_ordinary_user_has_a_server_of_their_own(
 @pytest.mark.parametrize(
     ("home", "message"),
     [
-        ("{folder}/home", f"initdb needs a user with a name, and user id {NAMELESS} has none here"),
+        ("{folder}/home", f"initdb needs a user with a name, but user id {NAMELESS} has none"),
         (
             "",
-            f"no home folder is known for user id {NAMELESS}; name a folder for the embedded server",
+            f"no home folder is known for user id {NAMELESS}; set CONTENTQ_HOME to a folder for the embedded",
         ),
         ("~nobody-at-all", "no home folder is known for ~nobody-at-all"),
     ],

@@ -99,7 +99,7 @@ def test_new_revision_runs_up_and_down(checkout: Checkout, dsn: str, queue: Queu
     ("arguments", "sentence"),
     [
         (("revision", "--autogenerate", "-m", "x"), "contentq's revisions are written in SQL"),
-        (("revision",), "say what the revision changes: alembic revision -m"),
+        (("revision",), "the revision has no message: run alembic revision -m"),
     ],
 )
 def test_revision_that_cannot_be_made_is_a_sentence(
@@ -120,7 +120,7 @@ def test_url_of_the_configuration_comes_first(checkout: Checkout, empty_dsn: str
 
 
 def test_without_a_database_it_says_how_to_name_one(checkout: Checkout) -> None:
-    assert "no database is named" in checkout.alembic("upgrade", "head", code=1)
+    assert "no database is given" in checkout.alembic("upgrade", "head", code=1)
 
 
 def test_tables_that_do_not_fit_are_named(checkout: Checkout, empty_dsn: str, bare: Queue) -> None:

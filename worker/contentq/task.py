@@ -248,7 +248,7 @@ COLUMNS: tuple[Column, ...] = (
         _SETTABLE,
         Option(
             "--schedule-at",
-            "Earliest time of the first attempt.",
+            "Earliest time of the first attempt, such as 2030-01-31T12:00:00+00:00.",
             "TIME",
             Option("--delay", "Time until the first attempt: 90s, 10m, 2h, 1d."),
         ),

@@ -158,7 +158,7 @@ def _can_pass(folder: Path, user: dict[str, Any]) -> bool:
 
 def _make_reachable(data: Path, programs: Path, user: dict[str, Any]) -> None:
     """Gives the server's user access to its data and programs; other users' rights stay."""
-    _let_pass(data.parent, "its data are", user)
+    _let_pass(data.parent, "its data is", user)
     _let_pass(programs, "its programs are", user)
     if not user:
         return
