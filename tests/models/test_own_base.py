@@ -208,7 +208,7 @@ def test_class_that_is_missing_is_named() -> None:
         __tablename__ = "content_generation_tasks"
 
     with pytest.raises(
-        InvalidRequestError, match=r"Task needs one class with AccountMixin beside it.*there are 0"
+        InvalidRequestError, match=r"Task needs exactly one class with AccountMixin .*found 0"
     ):
         Own.registry.configure()
     Own.registry.dispose()

@@ -44,7 +44,7 @@ class Base(DeclarativeBase):
             raise TypeError(
                 f"{cls.__name__} cannot be a subclass of {mapped[0]}, because a row does not tell which of the "
                 "two it is; to add columns and methods, define classes with contentq.models.AccountMixin, "
-                f"ContentMixin and TaskMixin on your own Base"
+                "ContentMixin and TaskMixin on your own Base"
             )
         super().__init_subclass__(**options)
 
