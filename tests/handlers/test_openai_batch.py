@@ -42,7 +42,7 @@ def test_tasks_go_as_one_batch_and_come_back_one_by_one(
     assert queue.value("SELECT tasks_waiting FROM contentq.provider_batch_status") == 30
     [why] = queue.values("SELECT contentq.explain(%s)", rows[0]["task_id"])
     assert why.startswith("its request waits for the answer in batch batch_1 of the provider: ")
-    assert why.endswith(", 0 of 30 requests are done")
+    assert why.endswith(", 0 of 30 requests done")
 
     provider.complete()
 
