@@ -86,7 +86,7 @@ def test_many_problems_are_told_in_part(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[1]", "a schema is a JSON object"),
         ('{"type": "text"}', "it is not a JSON schema: $.type: 'text' is not valid"),
-        ('{"$ref": "https://example.com/s.json"}', "nothing is fetched"),
+        ('{"$ref": "https://example.com/s.json"}', "references are not fetched"),
     ],
 )
 def test_file_that_is_no_schema_is_refused(tmp_path: Path, schema: str, message: str) -> None:

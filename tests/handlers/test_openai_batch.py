@@ -41,8 +41,8 @@ def test_tasks_go_as_one_batch_and_come_back_one_by_one(
     }
     assert queue.value("SELECT tasks_waiting FROM contentq.provider_batch_status") == 30
     [why] = queue.values("SELECT contentq.explain(%s)", rows[0]["task_id"])
-    assert why.startswith("it waits for its answer in batch batch_1 of the provider: ")
-    assert why.endswith(", 0 of 30 requests are done")
+    assert why.startswith("its request waits for the answer in batch batch_1 of the provider: ")
+    assert why.endswith(", 0 of 30 requests done")
 
     provider.complete()
 
@@ -116,7 +116,7 @@ def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Que
     assert len(provider.batches["batch_1"].lines) == 5
     waiting = "SELECT task_id FROM content_generation_tasks ORDER BY id DESC LIMIT 1"
     assert queue.values("SELECT contentq.explain(%s)", queue.value(waiting)) == [
-        "what it asks of the provider waits to go with a batch"
+        "its request waits to be sent to the provider in a batch"
     ]
 
 

@@ -105,7 +105,7 @@ def test_everything_that_a_template_is_promised_is_there(tmp_path: Path) -> None
         ("{% block user %}\n{{ task.colour }}{% endblock %}", "template recipe.prompt.j2, line 2: .*'colour'"),
         ("{% extends 'gone.j2' %}", "template recipe.prompt.j2, line 1: TemplateNotFound: gone.j2"),
         (" \n", "template recipe.prompt.j2: it has no prompt; write a block named user"),
-        ("{% block system %}x{% endblock %}y", "template recipe.prompt.j2: it asks for nothing; write a block"),
+        ("{% block system %}x{% endblock %}y", "template recipe.prompt.j2: it has no prompt; write a block"),
     ],
 )
 def test_template_at_fault_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:

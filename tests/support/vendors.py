@@ -254,7 +254,7 @@ def _openrouter() -> dict[str, Reply]:
         "refusal": Reply(
             events(processing, piece({"content": "", "refusal": "I would rather not."}), stop, count),
             PermanentError,
-            "the model refuses",
+            "the model refused",
             about="filtered",
         ),
         "limit": Reply(
