@@ -11708,7 +11708,7 @@ CREATE VIEW contentq.batches WITH (security_invoker='true') AS
     submitted_at,
     last_ended_at,
         CASE
-            WHEN (((pending + processing) > 0) AND (ended_lately > 0)) THEN (clock_timestamp() + ('00:00:01'::interval * ((((pending + processing))::double precision * GREATEST(LEAST((600)::double precision, seconds), (1)::double precision)) / (ended_lately)::double precision)))
+            WHEN (((pending + processing) > 0) AND (ended_lately > 0)) THEN GREATEST((clock_timestamp() + ('00:00:01'::interval * ((((pending + processing))::double precision * GREATEST(LEAST((600)::double precision, seconds), (1)::double precision)) / (ended_lately)::double precision))), scheduled_until)
             ELSE NULL::timestamp with time zone
         END AS expected_end
    FROM ( SELECT t.batch,
@@ -11726,6 +11726,7 @@ CREATE VIEW contentq.batches WITH (security_invoker='true') AS
                 END), 6) AS cost,
             min(t.submitted_at) AS submitted_at,
             max(e.ended_at) AS last_ended_at,
+            max(t.scheduled_at) FILTER (WHERE ((t.status)::text = 'pending'::text)) AS scheduled_until,
             count(*) FILTER (WHERE (e.ended_at > (clock_timestamp() - '00:10:00'::interval))) AS ended_lately,
             ((EXTRACT(epoch FROM clock_timestamp()) - EXTRACT(epoch FROM min(t.started_at) FILTER (WHERE (e.ended_at IS NOT NULL)))))::double precision AS seconds
            FROM (public.content_generation_tasks t

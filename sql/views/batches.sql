@@ -2,7 +2,7 @@
 -- With a condition on batch, an index is used: one batch of 100,000 tasks is read in a fraction of a second. Without it,
 -- every batch is read; latest_batches() lists batches to read.
 -- The expected end follows from the rate of the last ten minutes, or since the start of the first of its tasks that have
--- ended.
+-- ended. It is not before the last scheduled_at of a task that waits.
 CREATE OR REPLACE VIEW contentq.batches WITH (security_invoker = true) AS
 SELECT
     b.batch,
@@ -18,8 +18,9 @@ SELECT
     b.submitted_at,
     b.last_ended_at,
     CASE WHEN b.pending + b.processing > 0 AND b.ended_lately > 0
-         THEN clock_timestamp() + interval '1 second'
-              * ((b.pending + b.processing) * greatest(least(600, b.seconds), 1) / b.ended_lately)
+         THEN greatest(clock_timestamp() + interval '1 second'
+                       * ((b.pending + b.processing) * greatest(least(600, b.seconds), 1) / b.ended_lately),
+                       b.scheduled_until)
     END AS expected_end
 FROM (
     SELECT
@@ -36,6 +37,7 @@ FROM (
                        THEN (t.result->>'cost')::numeric END), 6) AS cost,
         min(t.submitted_at) AS submitted_at,
         max(e.ended_at) AS last_ended_at,
+        max(t.scheduled_at) FILTER (WHERE t.status = 'pending') AS scheduled_until,
         count(*) FILTER (WHERE e.ended_at > clock_timestamp() - interval '10 minutes') AS ended_lately,
         (extract(epoch FROM clock_timestamp())
          - extract(epoch FROM min(t.started_at) FILTER (WHERE e.ended_at IS NOT NULL)))::float8 AS seconds

@@ -82,6 +82,14 @@ def test_expected_end_is_that_of_its_rate(queue: Queue) -> None:
     assert timedelta(minutes=10) <= row["expected_end"] - now < timedelta(minutes=11)
 
 
+def test_expected_end_is_not_before_the_last_task_is_due(queue: Queue) -> None:
+    due = queue.value("SELECT date_trunc('second', clock_timestamp()) + interval '1 day'")
+    queue.add(batch="spring", status="completed", started_at=PAST, completed_at=queue.value("SELECT now()"))
+    queue.add(batch="spring", scheduled_at=due)
+
+    assert batch(queue)["expected_end"] == due
+
+
 @pytest.mark.parametrize(
     ("done", "left"),
     [
