@@ -207,9 +207,7 @@ def test_class_that_is_missing_is_named() -> None:
     class Task(TaskMixin, Own):
         __tablename__ = "content_generation_tasks"
 
-    with pytest.raises(
-        InvalidRequestError, match=r"Task needs exactly one class with AccountMixin .*found 0"
-    ):
+    with pytest.raises(InvalidRequestError, match=r"Task needs exactly one class with AccountMixin .*found 0"):
         Own.registry.configure()
     Own.registry.dispose()
     configure_mappers()
