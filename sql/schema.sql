@@ -3173,7 +3173,7 @@ COMMENT ON FUNCTION contentq.deregister_worker(worker_id bigint) IS 'Removes a w
 
 -- Name: doctor(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor(patience interval DEFAULT '00:10:00'::interval) RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor(patience interval DEFAULT '00:10:00'::interval) RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -3207,11 +3207,11 @@ $_$;
 
 -- Name: FUNCTION doctor(patience interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.doctor(patience interval) IS 'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what was found (detail), why it matters (why), and the command that fixes it (mend). patience: how long a transaction may be open before it is reported.';
+COMMENT ON FUNCTION contentq.doctor(patience interval) IS 'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what was found (detail), why it matters (why), and the command that fixes it (fix). patience: how long a transaction may be open before it is reported.';
 
 -- Name: doctor_definitions(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_definitions() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_definitions() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3268,7 +3268,7 @@ COMMENT ON FUNCTION contentq.doctor_definitions() IS 'Internal: findings of doct
 
 -- Name: doctor_host_tables(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_host_tables() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3350,7 +3350,7 @@ COMMENT ON FUNCTION contentq.doctor_host_tables() IS 'Internal: findings of doct
 
 -- Name: doctor_ids(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_ids() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3374,7 +3374,7 @@ COMMENT ON FUNCTION contentq.doctor_ids() IS 'Internal: findings of doctor() abo
 
 -- Name: doctor_indexes(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_indexes() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3415,7 +3415,7 @@ COMMENT ON FUNCTION contentq.doctor_indexes() IS 'Internal: findings of doctor()
 
 -- Name: doctor_prices(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_prices() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_prices() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3440,7 +3440,7 @@ COMMENT ON FUNCTION contentq.doctor_prices() IS 'Internal: findings of doctor() 
 
 -- Name: doctor_rights(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_rights() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_rights() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3497,7 +3497,7 @@ COMMENT ON FUNCTION contentq.doctor_rights() IS 'Internal: findings of doctor() 
 
 -- Name: doctor_server(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3538,11 +3538,11 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
     SELECT 'warning', 'connections_used', c.of_what,
            format('%s of %s connections are in use', c.used, c.most),
            'When none is left, workers that lost their connections cannot reconnect, and producers are refused.',
-           'use a pooler such as PgBouncer, or raise ' || c.mend
+           'use a pooler such as PgBouncer, or raise ' || c.fix
     FROM (
         SELECT 'server' AS of_what, sum(s.numbackends) AS used,
                current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer AS most,
-               'max_connections (needs a restart)' AS mend
+               'max_connections (needs a restart)' AS fix
         FROM pg_stat_database AS s
         WHERE s.datid <> 0
         UNION ALL
@@ -3554,7 +3554,7 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
     ) AS c
     WHERE c.used >= 0.8 * c.most
     UNION ALL
-    SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
+    SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.fix
     FROM (VALUES
         ('fsync', 'off', 'error',
          'After a crash of the machine, the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
@@ -3566,7 +3566,7 @@ CREATE FUNCTION contentq.doctor_server() RETURNS TABLE(severity text, finding te
         ('session_replication_role', 'replica', 'error',
          'No trigger fires: no worker is woken, and no row is checked.',
          format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
-    ) AS v (name, bad, severity, why, mend)
+    ) AS v (name, bad, severity, why, fix)
     WHERE current_setting(v.name) = v.bad
     UNION ALL
     SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),
@@ -3595,7 +3595,7 @@ COMMENT ON FUNCTION contentq.doctor_server() IS 'Internal: findings of doctor() 
 
 -- Name: doctor_sessions(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_sessions(patience interval) RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_sessions(patience interval) RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3694,7 +3694,7 @@ COMMENT ON FUNCTION contentq.doctor_sessions(patience interval) IS 'Internal: fi
 
 -- Name: doctor_vacuum(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_vacuum() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_vacuum() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -3740,7 +3740,7 @@ COMMENT ON FUNCTION contentq.doctor_vacuum() IS 'Internal: findings of doctor() 
 
 -- Name: doctor_waiting(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_waiting() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_waiting() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -3923,7 +3923,7 @@ COMMENT ON FUNCTION contentq.doctor_waiting() IS 'Internal: findings of doctor()
 
 -- Name: doctor_workers(); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.doctor_workers() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, mend text)
+CREATE FUNCTION contentq.doctor_workers() RETURNS TABLE(severity text, finding text, subject text, detail text, why text, fix text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$

@@ -5,7 +5,7 @@
 -- Each check is a function; a check that fails, or that the caller may not run, does not stop the others. Each reads a
 -- bounded number of rows, whatever the tables contain.
 CREATE OR REPLACE FUNCTION contentq.doctor(patience interval DEFAULT '10 minutes')
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -39,5 +39,5 @@ $$;
 
 COMMENT ON FUNCTION contentq.doctor(interval) IS
     'What is wrong, or soon will be, one row for each finding: severity (error, warning or advice), finding, subject, what '
-    'was found (detail), why it matters (why), and the command that fixes it (mend). patience: how long a transaction may '
+    'was found (detail), why it matters (why), and the command that fixes it (fix). patience: how long a transaction may '
     'be open before it is reported.';

@@ -3,7 +3,7 @@
 -- A migration stores a digest of each definition in the catalogue in contentq.definitions; this function computes the
 -- digests in the same way. Whether a definition is that of the program's version, only the program can tell.
 CREATE OR REPLACE FUNCTION contentq.doctor_definitions()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -2,7 +2,7 @@
 -- Called by: doctor(), contentq migrate (for its notes). Locks: nothing. Returns: the findings.
 -- A migration refuses tables that would refuse content; these problems came up later.
 CREATE OR REPLACE FUNCTION contentq.doctor_host_tables()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -3,7 +3,7 @@
 -- The required indexes are those of the migrations. In a table that existed before contentq, another index that begins with
 -- the same column and covers all rows also counts.
 CREATE OR REPLACE FUNCTION contentq.doctor_indexes()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- Finds models with tokens but no cost in the last 30 days.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_prices()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

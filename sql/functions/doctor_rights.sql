@@ -2,7 +2,7 @@
 -- functions that everyone may execute.
 -- Called by: doctor(), contentq migrate (for its notes). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_rights()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- Finds problems in the settings of the server and the database: encoding, collation, notifications, connections.
 -- Called by: doctor(). Locks: nothing. Returns: the findings.
 CREATE OR REPLACE FUNCTION contentq.doctor_server()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -43,11 +43,11 @@ AS $$
     SELECT 'warning', 'connections_used', c.of_what,
            format('%s of %s connections are in use', c.used, c.most),
            'When none is left, workers that lost their connections cannot reconnect, and producers are refused.',
-           'use a pooler such as PgBouncer, or raise ' || c.mend
+           'use a pooler such as PgBouncer, or raise ' || c.fix
     FROM (
         SELECT 'server' AS of_what, sum(s.numbackends) AS used,
                current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer AS most,
-               'max_connections (needs a restart)' AS mend
+               'max_connections (needs a restart)' AS fix
         FROM pg_stat_database AS s
         WHERE s.datid <> 0
         UNION ALL
@@ -59,7 +59,7 @@ AS $$
     ) AS c
     WHERE c.used >= 0.8 * c.most
     UNION ALL
-    SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.mend
+    SELECT v.severity, 'setting', v.name, format('%s is %s', v.name, current_setting(v.name, true)), v.why, v.fix
     FROM (VALUES
         ('fsync', 'off', 'error',
          'After a crash of the machine, the whole database may be lost.', 'ALTER SYSTEM RESET fsync; SELECT pg_reload_conf()'),
@@ -71,7 +71,7 @@ AS $$
         ('session_replication_role', 'replica', 'error',
          'No trigger fires: no worker is woken, and no row is checked.',
          format('ALTER DATABASE %I RESET session_replication_role (or ALTER ROLE)', current_database()))
-    ) AS v (name, bad, severity, why, mend)
+    ) AS v (name, bad, severity, why, fix)
     WHERE current_setting(v.name) = v.bad
     UNION ALL
     SELECT 'warning', 'setting', s.name, format('%s is %s%s', s.name, s.setting, coalesce(' ' || s.unit, '')),

@@ -5,7 +5,7 @@
 -- Returns: the findings, one for each session. PostgreSQL shows the times of other users' sessions only to members of
 -- pg_read_all_stats; other callers get a finding about that.
 CREATE OR REPLACE FUNCTION contentq.doctor_sessions(patience interval)
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- Finds tables of contentq whose dead rows are not removed.
 -- Called by: doctor(). Locks: nothing. Returns: the findings, from PostgreSQL's own statistics.
 CREATE OR REPLACE FUNCTION contentq.doctor_vacuum()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE sql
 VOLATILE
 SET search_path = pg_catalog, pg_temp

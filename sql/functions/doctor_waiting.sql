@@ -5,7 +5,7 @@
 -- tasks, it reads at most 10,000; of content, the 1000 that have been pending longest. A caller who may see only the tasks
 -- of some accounts gets a finding about that and findings about those tasks only.
 CREATE OR REPLACE FUNCTION contentq.doctor_waiting()
-RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text)
+RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off

@@ -44,7 +44,7 @@ def test_findings_are_printed_worst_first_with_what_mends_them(contentq: Run, qu
         "error: ids_running_out\n"
         "  what  accounts.id: 93 % of the ids that it can hold are used: 2000000000 of 2147483647 (integer)\n"
         "  why   When all are used, every INSERT fails.\n"
-        "  mend  see docs/how-to/widen-ids.md: "
+        "  fix   see docs/how-to/widen-ids.md: "
     ) in outcome.out
     assert (
         "\nwarning: index_missing\n"
@@ -60,7 +60,7 @@ def test_exit_code_is_by_the_worst(
 ) -> None:
     queue.run(
         "CREATE OR REPLACE FUNCTION contentq.doctor(patience interval DEFAULT '10 minutes') "
-        "RETURNS TABLE (severity text, finding text, subject text, detail text, why text, mend text) "
+        "RETURNS TABLE (severity text, finding text, subject text, detail text, why text, fix text) "
         "LANGUAGE sql AS $$ SELECT v, 'f', 's', 'd', 'w', 'm' FROM unnest(%s::text[]) AS v $$".replace(
             "%s", f"'{{{worst or ''}}}'"
         )

@@ -31,9 +31,9 @@ def only(queue: Queue, patience: str = "10 minutes") -> Row:
     return one
 
 
-def mend(queue: Queue, finding: Row) -> None:
+def fix(queue: Queue, finding: Row) -> None:
     """Runs what mends it."""
-    queue.run(str(finding["mend"]))
+    queue.run(str(finding["fix"]))
 
 
 def long_ago(queue: Queue, minutes: int = 5) -> Any:

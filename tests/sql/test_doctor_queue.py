@@ -118,7 +118,7 @@ def test_tasks_that_wait_for_long(queue: Queue, worker: int) -> None:
     queue.add(submitted_at=long_ago(queue, 61), priority=1, task_id="starved", category="blog")
     finding = only(queue)
     assert (finding["severity"], finding["finding"]) == ("advice", "tasks_wait")
-    assert finding["mend"] == "contentq explain starved"
+    assert finding["fix"] == "contentq explain starved"
 
 
 def test_retries_that_are_put_off_for_long(queue: Queue) -> None:
@@ -135,7 +135,7 @@ def test_retries_that_are_put_off_for_long(queue: Queue) -> None:
         "retries_put_off",
         "tasks: 1",
     )
-    queue.run(finding["mend"].rpartition("ready: ")[2])
+    queue.run(finding["fix"].rpartition("ready: ")[2])
     assert queue.row(late.id)["scheduled_at"] is None
     assert found(queue) == []
 

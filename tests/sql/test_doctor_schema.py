@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from contentq.database.migrations import migrate
 
-from tests.sql.doctor import findings, found, mend, only
+from tests.sql.doctor import findings, fix, found, only
 from tests.support.hosts import HOST, TASKS
 from tests.support.queue import Queue
 
@@ -51,7 +51,7 @@ def test_sequence_that_ends_before_its_column(queue: Queue) -> None:
 
     finding = only(queue)
     assert (finding["finding"], finding["subject"]) == ("ids_running_out", "contents.id")
-    mend(queue, finding)
+    fix(queue, finding)
     assert found(queue) == []
 
 
@@ -67,7 +67,7 @@ def test_column_that_is_narrower_than_what_it_refers_to(empty_dsn: str, bare: Qu
         ("error", "ids_running_out", "contents.id"),  # the sequence of a serial column is as narrow as that was
         ("error", "ids_running_out", "content_generation_tasks.content_id"),
     ]
-    mend(bare, findings(bare)[0])
+    fix(bare, findings(bare)[0])
     assert found(bare) == [("error", "ids_running_out", "content_generation_tasks.content_id")]
 
 
@@ -102,7 +102,7 @@ def test_every_index_that_is_missing_is_found_and_made_again(queue: Queue) -> No
     assert [row["subject"] for row in missing] == [row["name"].rpartition(".")[2] for row in before]
     assert {(row["severity"], row["finding"]) for row in missing} == {("warning", "index_missing")}
     for finding in missing:
-        mend(queue, finding)
+        fix(queue, finding)
     assert queue.rows(definitions) == before
     assert found(queue) == []
 
@@ -124,7 +124,7 @@ def test_invalid_index(queue: Queue) -> None:
 
     finding = only(queue)
     assert (finding["finding"], finding["subject"]) == ("index_invalid", "content_generation_tasks_status_idx")
-    mend(queue, finding)
+    fix(queue, finding)
     assert found(queue) == []
 
 
@@ -146,7 +146,7 @@ def test_contents_that_refuse_content(queue: Queue, change: str, subject: str) -
 
     row = next(row for row in findings(queue) if row["finding"] == "content_refused")
     assert (row["severity"], row["subject"].removeprefix(f"{queue.schema}.")) == ("error", subject)
-    queue.run(row["mend"].partition(", or")[0])
+    queue.run(row["fix"].partition(", or")[0])
     assert "content_refused" not in {finding for _, finding, _ in found(queue)}
 
 
@@ -174,5 +174,5 @@ def test_rights_that_are_too_wide(queue: Queue) -> None:
         ("warning", "trigger_rights", f"{queue.schema}.contents"),
     ]
     for row in rows[1:]:
-        mend(queue, row)
+        fix(queue, row)
     assert [finding for _, finding, _ in found(queue)] == ["functions_open"]

@@ -9,7 +9,7 @@ import pytest
 from contentq.database.connect import connect as open_connection
 from contentq.database.migrations import migrate
 
-from tests.sql.doctor import findings, found, mend, only
+from tests.sql.doctor import findings, fix, found, only
 from tests.support.cluster import QUICK, Cluster
 from tests.support.programs import installed
 from tests.support.queue import Queue
@@ -33,8 +33,8 @@ def test_table_without_autovacuum_and_its_dead_rows(queue: Queue) -> None:
 
     assert (dead["severity"], dead["finding"], dead["subject"]) == ("warning", "dead_rows", table(queue))
     assert dead["detail"].startswith("10000 dead rows and 0 live ones")
-    mend(queue, off)
-    queue.run(dead["mend"].partition(";")[0])
+    fix(queue, off)
+    queue.run(dead["fix"].partition(";")[0])
     queue.run("SELECT pg_stat_force_next_flush()")
     queue.run("SELECT 1")
     assert found(queue) == []
@@ -66,7 +66,7 @@ def test_session_that_holds_rows_is_named_with_those_that_wait(
         assert (finding["severity"], finding["finding"]) == ("warning", "rows_locked")
         assert finding["subject"].startswith(f"session {pid} (a handler, user ")
         assert f"locks on {table(queue)} (RowShareLock)" in finding["detail"]
-        assert finding["mend"].startswith(f"SELECT pg_terminate_backend({pid}); to prevent it: ALTER DATABASE")
+        assert finding["fix"].startswith(f"SELECT pg_terminate_backend({pid}); to prevent it: ALTER DATABASE")
     assert found(queue, "0") == []
 
 
@@ -121,7 +121,7 @@ def test_slot_of_a_standby_that_is_gone(server: Server) -> None:
             eventually(lambda: queue.value("SELECT NOT active FROM pg_replication_slots"))
             finding = only(queue)
             assert (finding["finding"], finding["subject"]) == ("old_snapshot", "replication slot standby")
-            queue.run(finding["mend"].rpartition(": ")[2])
+            queue.run(finding["fix"].rpartition(": ")[2])
             assert found(queue) == []
 
 

@@ -80,7 +80,7 @@ def test_what_was_altered_is_found_and_mended(queue: Queue, change: str, finding
     queue.run(change)
 
     assert [each for each in named(queue) if each[1] != "other_version"] == [finding]
-    queue.run(next(each.mend for each in found(queue) if each.finding == finding[1]))
+    queue.run(next(each.fix for each in found(queue) if each.finding == finding[1]))
     assert named(queue) == []
 
 
@@ -112,20 +112,20 @@ def test_functions_of_another_version_are_found(queue: Queue, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("revision", "mend"),
+    ("revision", "fix"),
     [
         ("0000", "contentq migrate"),
         ("9999", "install the version of contentq that migrated the database, or a later one"),
     ],
 )
 def test_revision_of_another_version_is_found(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch, revision: str, mend: str
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, revision: str, fix: str
 ) -> None:
     monkeypatch.setattr(drift, "known_revisions", lambda: ["0000", "0001"])
     queue.run("UPDATE contentq.alembic_version SET version_num = %s", revision)
 
     (one,) = found(queue)
-    assert (one.severity, one.finding, one.mend) == ("error", "schema_revision", mend)
+    assert (one.severity, one.finding, one.fix) == ("error", "schema_revision", fix)
 
 
 def test_every_table_and_column_of_the_snapshot_is_compared(queue: Queue) -> None:

@@ -18,7 +18,7 @@ def test_what_is_found_is_shown_with_what_mends_it(client: Client, queue: Queue)
     text = client.get("/doctor").text
     for each in found:
         assert each.finding in text
-        assert " ".join(each.mend.split())[:30] in text
+        assert " ".join(each.fix.split())[:30] in text
 
 
 def test_page_is_in_chinese(client: Client, queue: Queue) -> None:

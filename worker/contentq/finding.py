@@ -25,5 +25,5 @@ class Finding:
     why: str
     """Why it matters."""
 
-    mend: str
+    fix: str
     """The command that fixes it, or what to do."""

@@ -102,7 +102,7 @@ def _print(found: list[Finding]) -> None:
         if number:
             print_line()
         print_line(f"{each.severity}: {each.finding}")
-        print_fields({"  what": f"{each.subject}: {each.detail}", "  why": each.why, "  mend": each.mend})
+        print_fields({"  what": f"{each.subject}: {each.detail}", "  why": each.why, "  fix": each.fix})
     if not found:
         print_line("no problems found")
         return

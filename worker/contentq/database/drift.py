@@ -126,21 +126,21 @@ def _tables(connection: Connection, schema: str) -> Iterator[Finding]:
             continue
         for name, definition in wanted.constraints.items():
             if (table, name) not in constraints:
-                mend = f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"
-                yield _missing("constraint_missing", f"{table}.{name}", "the constraint is missing", mend)
+                fix = f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"
+                yield _missing("constraint_missing", f"{table}.{name}", "the constraint is missing", fix)
         for name, statement in wanted.indexes.items():
             # contentq.doctor() checks the indexes of the three tables.
             if table.startswith("contentq.") and (table, name) not in indexes:
-                mend = statement.replace("INDEX", "INDEX CONCURRENTLY", 1).removesuffix(";")
-                yield _missing("index_missing", name, f"{table} has no such index", mend)
+                fix = statement.replace("INDEX", "INDEX CONCURRENTLY", 1).removesuffix(";")
+                yield _missing("index_missing", name, f"{table} has no such index", fix)
 
 
 def _columns(table: str, wanted: _Table, found: dict[str, str], *, is_ours: bool) -> Iterator[Finding]:
     """Compares the columns of a table; in an adopted table, types may differ, and only missing columns count."""
     for name, (kind, definition) in wanted.columns.items():
         if name not in found:
-            mend = f"ALTER TABLE {table} ADD COLUMN {name} {definition}"
-            yield _missing("column_missing", f"{table}.{name}", "the column is missing", mend, "error")
+            fix = f"ALTER TABLE {table} ADD COLUMN {name} {definition}"
+            yield _missing("column_missing", f"{table}.{name}", "the column is missing", fix, "error")
         elif is_ours and found[name] not in (kind, _WIDER.get(kind)):
             yield Finding(
                 "warning",
@@ -152,8 +152,8 @@ def _columns(table: str, wanted: _Table, found: dict[str, str], *, is_ours: bool
             )
 
 
-def _missing(finding: str, subject: str, detail: str, mend: str, severity: str = "warning") -> Finding:
-    return Finding(severity, finding, subject, detail, "Functions and programs of contentq rely on it.", mend)
+def _missing(finding: str, subject: str, detail: str, fix: str, severity: str = "warning") -> Finding:
+    return Finding(severity, finding, subject, detail, "Functions and programs of contentq rely on it.", fix)
 
 
 def _read_snapshot(schema: str) -> Iterable[tuple[str, _Table]]:

@@ -69,7 +69,7 @@ def describe_tasks_taken_over(connection: psycopg.Connection[TupleRow]) -> list[
 
 
 _FOUND = """
-    SELECT f.subject, f.detail, f.why, f.mend
+    SELECT f.subject, f.detail, f.why, f.fix
     FROM (
         SELECT * FROM contentq.doctor_host_tables()
         UNION ALL
@@ -81,6 +81,5 @@ _FOUND = """
 def collect_notes(connection: psycopg.Connection[TupleRow]) -> list[str]:
     """Returns notes on unexpected behaviour that is not an error."""
     return [
-        f"{subject}: {detail}. {why} To fix it: {mend}"
-        for subject, detail, why, mend in connection.execute(_FOUND)
+        f"{subject}: {detail}. {why} To fix it: {fix}" for subject, detail, why, fix in connection.execute(_FOUND)
     ]

@@ -27,7 +27,7 @@ _SHARING_LOOKS = 5
 """How often two clients of a pooler are compared, because another client may get the session in between."""
 
 _DOCTOR = """
-    SELECT severity, finding, subject, detail, why, mend
+    SELECT severity, finding, subject, detail, why, fix
     FROM contentq.doctor(%s)"""
 _HAS_DOCTOR = "SELECT pg_catalog.to_regprocedure('contentq.doctor(interval)') IS NOT NULL"
 _PID = "SELECT pg_catalog.pg_backend_pid()"

@@ -120,7 +120,7 @@ class Models:
     async def ask(self, messages: list[Message], task: Task, context: Any) -> Written:
         """Asks the first model whose gate has room; when it does not take the call, the next.
 
-        Raises as Caller.ask() does: when all that were asked fail, the first error that another attempt may mend,
+        Raises as Caller.ask() does: when all that were asked fail, the first error that another attempt may fix,
         else the first; and NoGateHasRoom when none can be asked now.
         """
         left: Sequence[Model] = self.of(task)
