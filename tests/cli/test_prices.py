@@ -90,7 +90,7 @@ class TestWithThePackage:
             (["--models", "nonesuch", "--provider", "openai"], "knows no model 'nonesuch' of the provider openai"),
             (["--provider", "nonesuch"], "knows no provider 'nonesuch'; it knows: anthropic, "),
             (["--provider", "nonesuch", "--models", "gpt-4o"], "knows no provider 'nonesuch'"),
-            (["--models", "whisper-1"], "knows no price for text of the model 'whisper-1'"),
+            (["--models", "whisper-1"], "has no price for text of the model 'whisper-1'"),
         ],
     )
     def test_what_it_does_not_know_is_named(

@@ -20,8 +20,8 @@ def tasks(queue: Queue) -> dict[str, int]:
         "waits": {"category": "news", "batch": "spring"},
         "other-waits": {"account_id": grace, "batch": "spring"},
         "old": {"submitted_at": queue.now() - timedelta(hours=3)},
-        "said-503": {"status": "failed", "error_message": "api.example answered 503", "batch": "spring"},
-        "said-504": {"status": "failed", "error_message": "api.example answered 504", "account_id": grace},
+        "answered-503": {"status": "failed", "error_message": "api.example answered 503", "batch": "spring"},
+        "answered-504": {"status": "failed", "error_message": "api.example answered 504", "account_id": grace},
         "broke": {"status": "failed", "error_message": "It broke"},
         "late": {"status": "timeout", "error_message": "Task execution timeout"},
         "done": {"status": "completed", "completed_at": "2020-01-01"},
@@ -38,9 +38,9 @@ def statuses(queue: Queue) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (["--error", "SAID"], ["said-504", "said-503"]),
-        (["--error", "api.example answered #"], ["said-504", "said-503"]),
-        (["--error", "said", "--account", "Grace"], ["said-504"]),
+        (["--error", "ANSWERED"], ["answered-504", "answered-503"]),
+        (["--error", "api.example answered #"], ["answered-504", "answered-503"]),
+        (["--error", "answered", "--account", "Grace"], ["answered-504"]),
         (["--batch", "spring", "--status", "pending"], ["other-waits", "waits"]),
         (["--category", "news"], ["waits"]),
         (["--until", "2h"], ["old"]),
@@ -62,8 +62,8 @@ def test_all_of_one_error_are_put_back(contentq: Run, queue: Queue, tasks: dict[
     outcome = contentq("requeue", "--error", "api.example answered #", "--note", "Again")
 
     assert (outcome.code, outcome.out, outcome.err) == (0, "2 tasks are pending again\n", "")
-    assert statuses(queue) == {**before, "said-503": "pending", "said-504": "pending"}
-    assert queue.row(tasks["said-503"])["error_message"] == "Again"
+    assert statuses(queue) == {**before, "answered-503": "pending", "answered-504": "pending"}
+    assert queue.row(tasks["answered-503"])["error_message"] == "Again"
 
 
 @pytest.mark.usefixtures("tasks")
@@ -86,7 +86,7 @@ def test_tasks_are_deleted_by_name_and_by_selection(contentq: Run, queue: Queue)
     )
     assert contentq("delete", "--account", "Grace").out == "2 tasks are deleted\n"
     assert contentq("delete", "--status", "timeout").out == "1 task is deleted\n"
-    assert sorted(statuses(queue)) == ["broke", "old", "runs", "said-503", "waits"]
+    assert sorted(statuses(queue)) == ["broke", "old", "runs", "answered-503", "waits"]
 
 
 @pytest.mark.usefixtures("tasks")

@@ -363,7 +363,7 @@ def test_row_that_someone_has_locked_does_not_cost_a_handler_its_own_transaction
         assert row(id_).status == "processing"
     eventually(lambda: row(id_).status != "processing", within=10)
     assert (row(id_).status, row(id_).attempt) == ("completed", 1)
-    assert caplog.text.count("held up by a lock") == 1
+    assert caplog.text.count("waits for a lock") == 1
 
 
 def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
@@ -379,7 +379,7 @@ def test_worker_whose_heart_has_stopped_gives_its_tasks_back(
     id_ = insert()
     assert started.wait(10)
     running.worker._heartbeat.stop()
-    with pytest.raises(RuntimeError, match="heartbeat has ended"):
+    with pytest.raises(RuntimeError, match="heartbeat thread of the worker has ended"):
         running.ending()
     assert (row(id_).status, row(id_).retry_count) == ("pending", 0)
 

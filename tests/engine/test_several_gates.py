@@ -86,7 +86,7 @@ def test_task_that_no_gate_has_room_for_is_put_off_until_one_has_and_keeps_its_e
     close(database, A)
     id_ = insert(error_message="the answer was empty", max_retries=0)
 
-    eventually(lambda: row(id_).status == "pending" and row(id_).attempt == 1)
+    eventually(lambda: len(seen) > 0 and row(id_).status == "pending")
 
     (error,) = seen
     assert isinstance(error, NoGateHasRoom)
@@ -211,10 +211,7 @@ def test_gate_that_the_worker_does_not_have_fails_its_task_and_no_other(
     ids = [insert(topic=topic, max_retries=0) for topic in ("known", "unknown", "known")]
 
     eventually(lambda: [row(id_).status for id_ in ids] == ["completed", "failed", "completed"])
-    assert (
-        "was registered with the gates {a.example,b.example}, and not with {c.example}"
-        in row(ids[1]).error_message
-    )
+    assert "is registered with gates {a.example,b.example}, not with {c.example}" in row(ids[1]).error_message
 
 
 def test_connection_that_breaks_while_a_task_enters_is_made_anew_and_counts_once(

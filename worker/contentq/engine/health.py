@@ -34,7 +34,7 @@ class Health:
     def dead_because(self) -> str | None:
         """Why the worker should be restarted, or None. An unreachable database is not a reason."""
         if not self.is_beating:
-            return "the thread of the heartbeat has ended"
+            return "the heartbeat thread has ended"
         if self.loop_silence > DEAD_AFTER:
             return f"the event loop has been blocked for {self.loop_silence:.0f} s"
         return None
