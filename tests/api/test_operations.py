@@ -178,7 +178,7 @@ def test_approve_and_reject(call: Caller, database: Connection, account: int) ->
 def test_task_that_does_not_exist(call: Caller) -> None:
     assert call("cancel", "nothing") is None
     assert call("requeue", "nothing", "note") is None
-    assert call("explain", "nothing") == ["no such task: nothing"]
+    assert call("explain", "nothing") == ["there is no task nothing"]
 
 
 def test_task_that_is_locked_is_a_sentence(call: Caller, database: Connection, account: int) -> None:

@@ -111,7 +111,7 @@ def test_site_is_searched_and_read_in_a_browser_without_a_request_to_anyone_else
     errors: list[str] = []
     with _serving(site) as address, sync_playwright() as playwright, launch(playwright, path) as browser:
         page = browser.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         page.on(
             "request", lambda request: None if request.url.startswith(address) else elsewhere.append(request.url)
         )

@@ -209,5 +209,5 @@ def test_migration_that_waits_for_a_reader_says_who_it_is(
         reader.run(f"LOCK TABLE content_generation_tasks IN {mode} MODE")
         pid = reader.value("SELECT pg_backend_pid()")
 
-        with pytest.raises(ContentQueueError, match=rf"it is held by session {pid} \(contentq test, user "):
+        with pytest.raises(ContentQueueError, match=rf"The lock is held by session {pid} \(contentq test, user "):
             migrate(dsn, "base", lock_timeout=1)

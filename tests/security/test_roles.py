@@ -139,7 +139,7 @@ def test_worker_program_that_may_not_be_a_worker_says_so_and_ends(logins: Logins
     assert done.returncode == 1
     assert done.stderr == (
         f"Error: user {user} may not act as a worker (permission denied for function register_worker); "
-        "connect as a user who may, or have the owner of the database run: contentq roles apply, and "
+        "connect as another user, or have the owner of the database run: contentq roles apply, and "
         f"GRANT contentq_worker TO {user}\n"
     )
 

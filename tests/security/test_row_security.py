@@ -126,7 +126,7 @@ def test_nothing_of_another_account_is_in_anything_that_can_be_read(scene: Scene
             assert session.values(f"SELECT account_id FROM contentq.{relation}") == [scene.mine]
         assert session.values("SELECT ids FROM contentq.dead_workers") == []
         assert session.values("SELECT account_id FROM contentq.usage_by_account") == [scene.mine]
-        assert session.values("SELECT contentq.explain('Theirs-1')") == ["no such task: Theirs-1"]
+        assert session.values("SELECT contentq.explain('Theirs-1')") == ["there is no task Theirs-1"]
         assert "account" in session.value("SELECT contentq.explain('Mine-1')")
 
 
