@@ -103,7 +103,7 @@ def list_contents(
 @json_option
 @click.pass_obj
 def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_json: bool) -> None:
-    """Show a content, the request for it, and its reviews.
+    """Show content, the request for it, and its reviews.
 
     With --diff, show [-removed-] and {+added+} text instead of the whole text.
     """
