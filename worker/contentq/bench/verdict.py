@@ -92,8 +92,8 @@ def _start(figures: Figures) -> str:
     if commits >= figures.median:
         return text + "."
     return (
-        f"{text}. The other {spoken_ms(figures.median - commits)} are the rest of the INSERT and of the claim, the "
-        "notification, and the time to wake the processes that wait for it."
+        f"{text}. The other {spoken_ms(figures.median - commits)} are the rest of the INSERT and of the claim, "
+        "the notification, and the time to wake the processes that wait for it."
     )
 
 
