@@ -71,7 +71,7 @@ COMMENT ON COLUMN public.content_generation_tasks.scheduled_at IS
 COMMENT ON COLUMN public.content_generation_tasks.attempt IS
     'Fencing token: increased by each claim, never reset. An outcome counts only with the current value.';
 COMMENT ON COLUMN public.content_generation_tasks.worker_id IS
-    'The worker that holds the task, or one that has not yet been told that it no longer holds it.';
+    'The worker that holds the task, or one that has not yet received notice that it no longer holds it.';
 COMMENT ON COLUMN public.content_generation_tasks.cancel_requested_at IS
     'When a running task was cancelled; it can then only end failed.';
 COMMENT ON COLUMN public.content_generation_tasks.attempt_errors IS
@@ -229,8 +229,8 @@ COMMENT ON COLUMN contentq.settings.only_row IS 'Always true; limits the table t
 COMMENT ON COLUMN contentq.settings.backoff_base IS 'Maximum delay before the first retry; doubled for each further one.';
 COMMENT ON COLUMN contentq.settings.backoff_max IS 'Maximum delay before any retry.';
 COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS
-    'Time without a heartbeat after which the tasks of a worker are rescued; at least 5 seconds, since heartbeats come '
-    'every 2.';
+    'Time without a heartbeat after which the tasks of a worker are rescued; at least 5 seconds, because workers '
+    'send a heartbeat every 2.';
 COMMENT ON COLUMN contentq.settings.retention IS
     'Age at which workers delete completed tasks (their content stays); NULL: never.';
 COMMENT ON COLUMN contentq.settings.failed_retention IS

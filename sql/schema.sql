@@ -644,7 +644,7 @@ $$;
 
 -- Name: FUNCTION approve(content_id bigint, reviewer text, note text, review_status text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text, review_status text) IS 'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has decided meanwhile.';
+COMMENT ON FUNCTION contentq.approve(content_id bigint, reviewer text, note text, review_status text) IS 'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has already decided.';
 
 -- Name: approve_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1527,7 +1527,7 @@ COMMENT ON COLUMN contentq.settings.backoff_max IS 'Maximum delay before any ret
 
 -- Name: COLUMN settings.heartbeat_timeout; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'Time without a heartbeat after which the tasks of a worker are rescued; at least 5 seconds, since heartbeats come every 2.';
+COMMENT ON COLUMN contentq.settings.heartbeat_timeout IS 'Time without a heartbeat after which the tasks of a worker are rescued; at least 5 seconds, because workers send a heartbeat every 2.';
 
 -- Name: COLUMN settings.retention; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -2524,7 +2524,7 @@ COMMENT ON COLUMN public.content_generation_tasks.attempt IS 'Fencing token: inc
 
 -- Name: COLUMN content_generation_tasks.worker_id; Type: COMMENT; Schema: public; Owner: -
 
-COMMENT ON COLUMN public.content_generation_tasks.worker_id IS 'The worker that holds the task, or one that has not yet been told that it no longer holds it.';
+COMMENT ON COLUMN public.content_generation_tasks.worker_id IS 'The worker that holds the task, or one that has not yet received notice that it no longer holds it.';
 
 -- Name: COLUMN content_generation_tasks.cancel_requested_at; Type: COMMENT; Schema: public; Owner: -
 
@@ -9532,7 +9532,7 @@ $$;
 
 -- Name: FUNCTION reject(content_id bigint, reviewer text, note text, revise boolean, review_status text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text, revise boolean, review_status text) IS 'Rejects content that is pending (or has the given review_status); with revise, also puts its task back to pending with the note, in the same transaction. Raises CQ005 if someone else has decided meanwhile, or if the task cannot be requeued.';
+COMMENT ON FUNCTION contentq.reject(content_id bigint, reviewer text, note text, revise boolean, review_status text) IS 'Rejects content that is pending (or has the given review_status); with revise, also makes its task pending again with the note, in the same transaction. Raises CQ005 if someone else has already decided, or if the task cannot be requeued.';
 
 -- Name: reject_matching(bigint, text, text, timestamp with time zone, timestamp with time zone, text, text, boolean, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9600,7 +9600,7 @@ $$;
 
 -- Name: FUNCTION release(worker_id bigint, ids bigint[], attempts integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) IS 'Puts tasks that this worker holds back to pending without charging a retry; returns the ids that went back.';
+COMMENT ON FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[]) IS 'Releases tasks that this worker holds: they are pending again, and no retry is charged. Returns their ids.';
 
 -- Name: release_unknown(bigint, bigint[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9727,7 +9727,7 @@ $$;
 
 -- Name: FUNCTION requeue(task_id text, note text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Puts a task that is failed, timeout, or completed with rejected content back to pending with all its retries. note: what the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';
+COMMENT ON FUNCTION contentq.requeue(task_id text, note text) IS 'Requeues a task that is failed, timeout, or completed with rejected content: pending again, with all retries. note: what the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';
 
 -- Name: requeue_matching(text, bigint, text, text, timestamp with time zone, timestamp with time zone, text, bigint, text, bigint, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9757,7 +9757,7 @@ $$;
 
 -- Name: FUNCTION requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer) IS 'Puts up to max_tasks tasks above after_id that match all selectors back to pending, as requeue() does. Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
+COMMENT ON FUNCTION contentq.requeue_matching(status text, account_id bigint, category text, batch text, since timestamp with time zone, until timestamp with time zone, error text, worker_id bigint, note text, after_id bigint, max_tasks integer) IS 'Requeues up to max_tasks tasks above after_id that match all selectors, as requeue() does. Returns how many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of matching_tasks().';
 
 -- Name: requeue_tasks(bigint[], text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9802,7 +9802,7 @@ $$;
 
 -- Name: FUNCTION requeue_tasks(ids bigint[], note text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.requeue_tasks(ids bigint[], note text) IS 'Internal: puts failed tasks, timed-out tasks and tasks with rejected content back to pending; returns their ids.';
+COMMENT ON FUNCTION contentq.requeue_tasks(ids bigint[], note text) IS 'Internal: makes failed tasks, timed-out tasks and tasks with rejected content pending again; returns their ids.';
 
 -- Name: rescue_dead_workers(interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9815,7 +9815,7 @@ $$;
 
 -- Name: FUNCTION rescue_dead_workers(silence interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Puts the tasks of workers that sent no heartbeat for this long back to pending with one retry charged (failed if none is left; no retry charged if the worker was draining), and removes those workers. At most 1000 tasks per call; returns how many.';
+COMMENT ON FUNCTION contentq.rescue_dead_workers(silence interval) IS 'Rescues the tasks of workers that sent no heartbeat for this long, and removes those workers. The tasks are pending again with one retry charged, or failed if none is left; no retry is charged if the worker was draining. At most 1000 tasks per call; returns how many.';
 
 -- Name: rescue_silent(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10052,7 +10052,7 @@ $$;
 
 -- Name: FUNCTION revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: stores it as rejected content and puts the task back to pending for a revision without charging a retry. After max_revisions the task fails, or completes with pending content (keep_for_review). Returns the new status; NULL if this worker no longer holds this attempt.';
+COMMENT ON FUNCTION contentq.revise(worker_id bigint, id bigint, attempt integer, message text, title text, body text, word_count integer, extra text, max_revisions integer, keep_for_review boolean) IS 'Reports that checks of a draft failed: stores it as rejected content and returns the task to pending for a revision without charging a retry. After max_revisions the task fails, or completes with pending content (keep_for_review). Returns the new status; NULL if this worker no longer holds this attempt.';
 
 -- Name: revoked_attempts(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10524,7 +10524,7 @@ $$;
 
 -- Name: FUNCTION snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb) IS 'Puts a task back to pending until resume_at without charging a retry; returns whether this worker still held it. refused_by: the gate whose provider refused the call. nothing_left: it accepts no calls until resume_at. Without resume_at, a refused task is tried again after a second, later each time. state: an object for the next attempt (handler_state); NULL keeps the current one.';
+COMMENT ON FUNCTION contentq.snooze(worker_id bigint, id bigint, attempt integer, resume_at timestamp with time zone, message text, refused_by text, nothing_left boolean, state jsonb) IS 'Returns a task to pending until resume_at without charging a retry; returns whether this worker still held it. refused_by: the gate whose provider refused the call. nothing_left: it accepts no calls until resume_at. Without resume_at, a refused task is tried again after a second, later each time. state: an object for the next attempt (handler_state); NULL keeps the current one.';
 
 -- Name: spend_gate(text, integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11530,7 +11530,7 @@ CREATE VIEW contentq.accounts WITH (security_invoker='true') AS
 
 -- Name: VIEW accounts; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.accounts IS 'Table accounts, in whatever schema it is: the columns that contentq uses. Read and write it like the table.';
+COMMENT ON VIEW contentq.accounts IS 'Table accounts, regardless of its schema: the columns that contentq uses. Read and write it like the table.';
 
 -- Name: alembic_version; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12039,7 +12039,7 @@ CREATE VIEW contentq.contents WITH (security_invoker='true') AS
 
 -- Name: VIEW contents; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.contents IS 'Table contents, in whatever schema it is: the columns that contentq uses. Read and write it like the table.';
+COMMENT ON VIEW contentq.contents IS 'Table contents, regardless of its schema: the columns that contentq uses. Read and write it like the table.';
 
 -- Name: dead_workers; Type: TABLE; Schema: contentq; Owner: -
 
@@ -12765,7 +12765,7 @@ CREATE VIEW contentq.tasks WITH (security_invoker='true') AS
 
 -- Name: VIEW tasks; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.tasks IS 'Table content_generation_tasks, in whatever schema it is. Read and write it like the table.';
+COMMENT ON VIEW contentq.tasks IS 'Table content_generation_tasks, regardless of its schema. Read and write it like the table.';
 
 -- Name: throughput; Type: VIEW; Schema: contentq; Owner: -
 

@@ -3,7 +3,7 @@
 -- Returns: approved.
 -- reviewer: who decided, up to 100 characters, as the caller states it; the login by default.
 -- review_status: the current status of the content. To approve rejected content, pass rejected.
--- Raises: CQ005 if someone else has decided meanwhile, or if the caller sees no such content.
+-- Raises: CQ005 if someone else has already decided, or if the caller sees no such content.
 CREATE OR REPLACE FUNCTION contentq.approve(
     content_id bigint,
     reviewer text DEFAULT session_user,
@@ -23,5 +23,5 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.approve(bigint, text, text, text) IS
-    'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has decided '
-    'meanwhile.';
+    'Approves content that is pending (or has the given review_status); raises CQ005 if someone else has already '
+    'decided.';

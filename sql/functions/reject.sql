@@ -1,10 +1,10 @@
--- Rejects content; with revise, puts its task back to pending for another version.
+-- Rejects content; with revise, makes its task pending again for another version.
 -- Called by: reviewers. Locks: the row of the content, then that of the task.
 -- Returns: rejected; with revise, pending: the status of the task now.
 -- reviewer: who decided, up to 100 characters, as the caller states it; the login by default.
 -- note: the reason. With revise, what the handler must change: it gets the note as revision_note, and this content.
 -- review_status: the current status of the content. To send approved content back, pass approved.
--- Raises: CQ005 if someone else has decided meanwhile, or if the caller sees no such content; with revise, also if its task
+-- Raises: CQ005 if someone else has already decided, or if the caller sees no such content; with revise, also if its task
 --         was deleted, is pending or running again, or has produced a later version.
 CREATE OR REPLACE FUNCTION contentq.reject(
     content_id bigint,
@@ -57,6 +57,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.reject(bigint, text, text, boolean, text) IS
-    'Rejects content that is pending (or has the given review_status); with revise, also puts its task back to pending '
-    'with the note, in the same transaction. Raises CQ005 if someone else has decided meanwhile, or if the task cannot be '
+    'Rejects content that is pending (or has the given review_status); with revise, also makes its task pending again '
+    'with the note, in the same transaction. Raises CQ005 if someone else has already decided, or if the task cannot be '
     'requeued.';

@@ -1,4 +1,4 @@
--- Rejects pending content that matches selectors, in chunks; with revise, puts its tasks back to pending.
+-- Rejects pending content that matches selectors, in chunks; with revise, makes its tasks pending again.
 -- Called by: reviewers. Locks: the contents, then their tasks, in id order; it skips rows that other sessions have locked.
 -- Returns: one row: contents: how many were rejected; last_id: the after_id of the next call, NULL after the last ones.
 -- It rejects at most max_contents per call, and never more than 10,000, so that locks are short. Selectors: as in

@@ -1,6 +1,6 @@
--- Puts unfinished tasks back to pending at once, without charging a retry.
+-- Returns unfinished tasks to pending at once, without charging a retry.
 -- Called by: workers, at a graceful stop.
--- Locks: the tasks, in id order. Returns: the ids that went back to pending.
+-- Locks: the tasks, in id order. Returns: the ids of the tasks that are pending again.
 -- It ignores attempts that the worker no longer holds. A task that was cancelled meanwhile ends failed, a task past its
 -- deadline ends timeout.
 CREATE OR REPLACE FUNCTION contentq.release(worker_id bigint, ids bigint[], attempts integer[])
@@ -50,4 +50,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.release(bigint, bigint[], integer[]) IS
-    'Puts tasks that this worker holds back to pending without charging a retry; returns the ids that went back.';
+    'Releases tasks that this worker holds: they are pending again, and no retry is charged. Returns their ids.';

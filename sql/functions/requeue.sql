@@ -1,4 +1,4 @@
--- Puts a failed or timed-out task back to pending with all its retries and revisions, or a task with rejected content for a
+-- Makes a failed or timed-out task pending again with all its retries and revisions, or a task with rejected content for a
 -- revision.
 -- Called by: operators. Locks: the row of the task.
 -- Returns: pending; NULL if the task does not exist, or is neither failed nor timeout nor completed with rejected content.
@@ -22,5 +22,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.requeue(text, text) IS
-    'Puts a task that is failed, timeout, or completed with rejected content back to pending with all its retries. note: '
+    'Requeues a task that is failed, timeout, or completed with rejected content: pending again, with all retries. note: '
     'what the handler finds as the previous error. Returns pending; NULL if the task is in none of these states.';

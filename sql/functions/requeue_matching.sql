@@ -1,4 +1,4 @@
--- Puts the next tasks that match selectors back to pending, as requeue() does for one task.
+-- Makes the next tasks that match selectors pending again, as requeue() does for one task.
 -- Called by: operators, repeatedly with after_id => last_id, so that no task is changed twice even if it fails quickly.
 -- Selectors: as in matching_tasks(). Without a status, failed and timeout tasks are requeued; with status completed, those
 -- with rejected content. note: as in requeue().
@@ -47,6 +47,6 @@ $$;
 COMMENT ON FUNCTION contentq.requeue_matching(
     text, bigint, text, text, timestamptz, timestamptz, text, bigint, text, bigint, integer
 ) IS
-    'Puts up to max_tasks tasks above after_id that match all selectors back to pending, as requeue() does. Returns how '
+    'Requeues up to max_tasks tasks above after_id that match all selectors, as requeue() does. Returns how '
     'many, the after_id of the next call (NULL at the end), and how many were locked. The selectors are those of '
     'matching_tasks().';

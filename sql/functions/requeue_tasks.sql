@@ -1,4 +1,4 @@
--- Puts failed and timed-out tasks back to pending with all their retries and revisions, and tasks with rejected content for
+-- Makes failed and timed-out tasks pending again with all their retries and revisions, and tasks with rejected content for
 -- a revision.
 -- Called by: requeue(), requeue_matching(). Locks: the rows of the tasks. Returns: the ids of the requeued tasks.
 -- note: as in requeue(). The scalar subquery runs once for each task; EXISTS might read all contents at once.
@@ -43,4 +43,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.requeue_tasks(bigint[], text) IS
-    'Internal: puts failed tasks, timed-out tasks and tasks with rejected content back to pending; returns their ids.';
+    'Internal: makes failed tasks, timed-out tasks and tasks with rejected content pending again; returns their ids.';

@@ -12,6 +12,6 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION contentq.rescue_dead_workers(interval) IS
-    'Puts the tasks of workers that sent no heartbeat for this long back to pending with one retry charged (failed if none '
-    'is left; no retry charged if the worker was draining), and removes those workers. At most 1000 tasks per call; '
-    'returns how many.';
+    'Rescues the tasks of workers that sent no heartbeat for this long, and removes those workers. The tasks are pending '
+    'again with one retry charged, or failed if none is left; no retry is charged if the worker was draining. At most '
+    '1000 tasks per call; returns how many.';

@@ -1,4 +1,4 @@
--- Reports that checks of a draft failed: stores the draft and puts the task back to pending for a revision, in one
+-- Reports that checks of a draft failed: stores the draft and returns the task to pending for a revision, in one
 -- statement. No retry is charged.
 -- Called by: workers, after a handler raised CheckFailed.
 -- Locks: the row of the task. Returns: the new status: pending (a revision is charged); after max_revisions failed, or
@@ -127,6 +127,6 @@ $$;
 COMMENT ON FUNCTION contentq.revise(
     bigint, bigint, integer, text, text, text, integer, text, integer, boolean
 ) IS
-    'Reports that checks of a draft failed: stores it as rejected content and puts the task back to pending for a revision '
+    'Reports that checks of a draft failed: stores it as rejected content and returns the task to pending for a revision '
     'without charging a retry. After max_revisions the task fails, or completes with pending content (keep_for_review). '
     'Returns the new status; NULL if this worker no longer holds this attempt.';

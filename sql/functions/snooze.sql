@@ -1,4 +1,4 @@
--- Puts a task back to pending until a given time without charging a retry, for instance because a provider returned 429.
+-- Returns a task to pending until a given time without charging a retry, for instance because a provider returned 429.
 -- Called by: workers. Locks: the row of the task.
 -- refused_by: the gate whose provider refused the call, for the next claim of that gate to evaluate: the worker's own gate,
 -- or one of another worker of this login. For any other gate, the function records nothing and raises a warning. Without
@@ -78,7 +78,7 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.snooze(bigint, bigint, integer, timestamptz, text, text, boolean, jsonb) IS
-    'Puts a task back to pending until resume_at without charging a retry; returns whether this worker still held it. '
+    'Returns a task to pending until resume_at without charging a retry; returns whether this worker still held it. '
     'refused_by: the gate whose provider refused the call. nothing_left: it accepts no calls until resume_at. Without '
     'resume_at, a refused task is tried again after a second, later each time. state: an object for the next attempt '
     '(handler_state); NULL keeps the current one.';

@@ -1,4 +1,4 @@
--- The queue, in whatever schema its table is, for programs that do not know the schema. Read and write it like the table.
+-- The queue, regardless of the schema of its table, for programs that do not know the schema. Read and write it like the table.
 CREATE OR REPLACE VIEW contentq.tasks WITH (security_invoker = true) AS
 SELECT
     t.id, t.task_id, t.content_id, t.account_id, t.topic, t.keywords, t.category, t.requirements, t.tone,
@@ -10,4 +10,4 @@ SELECT
 FROM public.content_generation_tasks AS t;
 
 COMMENT ON VIEW contentq.tasks IS
-    'Table content_generation_tasks, in whatever schema it is. Read and write it like the table.';
+    'Table content_generation_tasks, regardless of its schema. Read and write it like the table.';

@@ -100,9 +100,9 @@ def test_table_and_verdict_tell_rate_start_and_limit(contentq: Run) -> None:
     assert re.search(r"^ +[\d.]+ ms +after a pause of 10 ms$", table, re.MULTILINE)
     assert re.search(r"^round trip +[\d.]+ ms +", table, re.MULTILINE)
     said = [" ".join(paragraph.split()) for paragraph in verdict]
-    assert re.match(r"One worker works off [\d,]+ tasks a second on this database, when they are there", said[-3])
+    assert re.match(r"One worker completes [\d,]+ tasks a second on this database if they are already", said[-3])
     assert re.match(r"An idle worker starts a task [\d.]+ ms after the INSERT began, all 12 within", said[-2])
-    assert re.match(r"What limits is |Nothing limits alone\.", said[-1])
+    assert re.match(r"The limit is |There is no single limit\.", said[-1])
     assert re.search(r"at most \d+% went into waiting for the network and at most \d+% into", said[-1])
 
 
@@ -111,8 +111,8 @@ def test_tiny_run_gets_no_verdict(contentq: Run) -> None:
 
     assert "too little for a verdict on rate and limit" in said
     assert "Only one start was timed, too few for a verdict" in said
-    assert "works off" not in said
-    assert "limits" not in said
+    assert "tasks a second" not in said
+    assert "The limit is" not in said
     assert "are within this" not in said
 
 
@@ -213,7 +213,7 @@ def test_time_limit_ends_the_drain_and_the_figures_are_of_what_was_done(contentq
 
     assert 0 < found["drain"]["completed"] < 10_000_000
     assert 0 < found["insert_to_start"]["samples"] < 100_000
-    assert "The drain was stopped when its time was over (--seconds)." in " ".join(shown.out.split())
+    assert "The drain was stopped at its time limit (--seconds)." in " ".join(shown.out.split())
 
 
 @pytest.mark.usefixtures("dsn")
@@ -360,7 +360,7 @@ def test_through_a_pooler_only_the_drain_is_measured(contentq: Run, request: pyt
     assert found["drain"]["completed"] == 300
     assert found["insert_to_start"] == {"samples": 0, "median_ms": None, "p99_ms": None}
     assert "insert to start" not in shown.out
-    assert "A pooler is in the way, through which no worker can listen" in " ".join(shown.out.split())
+    assert "A pooler prevents workers from listening" in " ".join(shown.out.split())
 
 
 @pytest.mark.usefixtures("dsn")

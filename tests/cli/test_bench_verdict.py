@@ -28,8 +28,8 @@ def _said(figures: Figures) -> str:
 def test_rate_is_told_with_what_is_not_in_it() -> None:
     said = _said(FIGURES)
 
-    assert "works off 10,000 tasks a second on this database, when they are there already and nothing is" in said
-    assert "Their INSERTs and the content that handlers return are not in it, and cost the server more" in said
+    assert "completes 10,000 tasks a second on this database if they are already in the table and their" in said
+    assert "Inserting the tasks and storing content are not included, and cost the server more" in said
     assert "600 handlers at once that take 30 s each need 20 tasks a second" in said
     assert "a day" not in said
 
@@ -38,8 +38,8 @@ def test_rest_of_a_start_is_told_beside_its_two_commits() -> None:
     said = _said(FIGURES)
 
     assert "starts a task 3 ms after the INSERT began, 99 of 100 within 4 ms" in said
-    assert "Two commits are in that, of the INSERT and of the claim, 0.8 ms each after a pause" in said
-    assert "; the other 1.4 ms are the work of both beyond a small update, the notification, and the" in said
+    assert "This includes two commits, of the INSERT and of the claim; each takes 0.8 ms after a pause" in said
+    assert ". The other 1.4 ms are the rest of the INSERT and of the claim, the notification, and the" in said
 
 
 def test_section_that_the_verdict_points_to_exists() -> None:
@@ -52,15 +52,15 @@ def test_section_that_the_verdict_points_to_exists() -> None:
 @pytest.mark.parametrize(
     ("round_trip", "commit", "computing", "limit", "words"),
     [
-        (9.0, 9.5, 0.3, Limit.NETWORK, "What limits is the way to the database: a round trip takes 9 ms."),
-        (6.0, 6.5, 0.9, Limit.WORKER, "What limits is the worker's own process."),
-        (0.1, 8.1, 0.3, Limit.DISK, "What limits is the disk: a commit takes 8.1 ms."),
-        (0.1, 0.5, 0.8, Limit.WORKER, "What limits is the worker's own process."),
-        (0.1, 0.5, 0.3, Limit.SERVER, "What limits is the processor of the database server: "),
-        (0.1, 0.05, 0.3, Limit.SERVER, "What limits is the processor of the database server: "),
-        (0.02, 3.8, 0.3, Limit.SEVERAL, "Nothing limits alone. A round trip takes 0.02 ms, a commit 3.8 ms."),
-        (4.0, 4.2, 0.3, Limit.SEVERAL, "Nothing limits alone. A round trip takes 4 ms, a commit 4.2 ms."),
-        (0.1, 0.5, 0.55, Limit.SEVERAL, "Nothing limits alone. A round trip takes 0.1 ms, a commit 0.5 ms."),
+        (9.0, 9.5, 0.3, Limit.NETWORK, "The limit is the network to the database: a round trip takes 9 ms."),
+        (6.0, 6.5, 0.9, Limit.WORKER, "The limit is the worker's own process."),
+        (0.1, 8.1, 0.3, Limit.DISK, "The limit is the disk: a commit takes 8.1 ms."),
+        (0.1, 0.5, 0.8, Limit.WORKER, "The limit is the worker's own process."),
+        (0.1, 0.5, 0.3, Limit.SERVER, "The limit is the processor of the database server: "),
+        (0.1, 0.05, 0.3, Limit.SERVER, "The limit is the processor of the database server: "),
+        (0.02, 3.8, 0.3, Limit.SEVERAL, "There is no single limit. A round trip takes 0.02 ms, a commit 3.8 ms."),
+        (4.0, 4.2, 0.3, Limit.SEVERAL, "There is no single limit. A round trip takes 4 ms, a commit 4.2 ms."),
+        (0.1, 0.5, 0.55, Limit.SEVERAL, "There is no single limit. A round trip takes 0.1 ms, a commit 0.5 ms."),
     ],
 )
 def test_only_what_takes_clearly_more_than_half_of_the_time_is_what_limits(
@@ -85,7 +85,7 @@ def test_shares_of_the_busier_connection_are_told_and_not_their_sum_with_the_oth
 def test_standby_that_confirms_commits_is_named_beside_the_disk() -> None:
     said = _said(replace(FIGURES, timings=Timings(0.1, 8.0, 8.0), server=replace(SERVER, standbys="b")))
 
-    assert "What limits is the disk, or the standby that confirms commits: " in said
+    assert "The limit is the disk, or the standby that confirms commits: " in said
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_standby_that_confirms_commits_is_named_beside_the_disk() -> None:
         ({"fsync": "off"}, "These figures mean little: fsync is off, "),
         ({"fsync": "off", "synchronous_commit": "off"}, "These figures mean little: fsync is off, "),
         ({"synchronous_commit": "off"}, "These figures mean little: synchronous_commit is off, "),
-        ({"synchronous_commit": "local"}, "One worker works off "),
+        ({"synchronous_commit": "local"}, "One worker completes "),
     ],
 )
 def test_database_that_may_forget_what_it_has_confirmed_is_told_first(settings: dict[str, Any], said: str) -> None:
@@ -105,7 +105,7 @@ def test_drain_that_was_cut_or_short_is_told() -> None:
     cut = replace(FIGURES, drained=replace(DRAINED, completed=19_999))
     short = replace(FIGURES, drained=replace(DRAINED, seconds=0.5))
 
-    assert "The drain was stopped when its time was over (--seconds)." in _said(cut)
+    assert "The drain was stopped at its time limit (--seconds)." in _said(cut)
     assert "The drain was short; --tasks 100000 gives a steadier figure." in _said(short)
     assert "drain was" not in _said(FIGURES)
 

@@ -254,7 +254,7 @@ def test_behind_a_pooler_nothing_is_prepared_and_it_is_said_once_that_nothing_is
         url = Pooler(cluster.dsn(host="127.0.0.1"), request).url
         run(scene)
     said = [record.message for record in caplog.records if record.name == "contentq.worker"]
-    assert [message.partition(":")[0] for message in said] == ["a pooler is in the way"]
+    assert [message.partition(":")[0] for message in said] == ["a pooler prevents LISTEN"]
 
 
 def test_statement_that_was_prepared_elsewhere_is_prepared_no_more(run: Run) -> None:

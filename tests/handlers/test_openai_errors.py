@@ -231,7 +231,7 @@ def test_prompt_that_the_content_filter_refuses_fails_its_task(provider: Provide
 
     assert type(failure(ask)) is PermanentError
     assert str(failure(ask)).endswith(
-        "answered 400: Not this.; change what is asked for: its content filter refuses it"
+        "answered 400: Not this.; change the topic or the prompt: the content filter refuses it"
     )
 
 

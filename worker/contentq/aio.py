@@ -60,7 +60,7 @@ async def cancel(connection: Connection, task_id: str) -> Status | None:
 async def requeue(connection: Connection, task_id: str, note: str | None = None) -> Status | None:
     """Requeues a task that failed, timed out, or was completed with content that was rejected; returns pending.
 
-    note: what the handler gets as the error of the attempt before. Returns None if the task does not exist or has
+    note: the handler reads it as the error of the previous attempt. Returns None if the task does not exist or has
     another status. Raises ContentQueueError if it stays locked for 3 seconds.
     """
     return cast("Status | None", (await _rows(connection, calls.requeue(task_id, note)))[0][0])

@@ -57,7 +57,7 @@ class Task(NamedTuple):
     error_message: str | None
     revision_note: str | None
     handler_state: str | None
-    """The state that an attempt before this one has saved, as JSON; read it as context.state."""
+    """The state that an earlier attempt stored, as JSON; read it as context.state."""
     traceparent: str | None
     """Trace context (W3C) of the producer."""
     seconds_left: float | None

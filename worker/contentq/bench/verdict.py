@@ -5,28 +5,28 @@ from __future__ import annotations
 from contentq.bench.figures import Figures, Limit
 
 HANDLER_SECONDS = 30
-"""What a task of content generation takes, about, for the verdict's example."""
+"""Typical duration of a content-generation task, for the verdict's example."""
 
 HANDLERS = 600
-"""How many run at once in that example."""
+"""Number of handlers that run at once in that example."""
 
 NO_BREAK = "\u00a0"
 """A space that keeps a number and its unit on one line."""
 
 STEADY = 3.0
-"""Seconds of a drain after which chance has little say."""
+"""Seconds of a drain that gives a steady figure."""
 
 SHORT = 1.0
-"""Seconds of a drain below which chance has a say."""
+"""A drain of fewer seconds is short: its figure varies."""
 
 TOO_FEW = 10
-"""Starts from which nothing follows are fewer."""
+"""Minimum number of timed starts for a verdict."""
 
 SIZING = "docs/explanation/performance.md#sizing-a-deployment"
 
 
 def verdict(figures: Figures) -> list[str]:
-    """Some paragraphs: what the figures are worth, the rate, the start, what limits and what to do about it."""
+    """Paragraphs on the reliability of the figures, the rate, the start, and the limit with its remedy."""
     if figures.limit is None:
         parts = [_worth(figures), _too_short(figures), _start(figures)]
     else:
@@ -35,7 +35,7 @@ def verdict(figures: Figures) -> list[str]:
 
 
 def _worth(figures: Figures) -> str:
-    """A warning, when the server does not keep what it has confirmed."""
+    """A warning if the server may lose commits that it has confirmed."""
     server = figures.server
     if server.is_durable:
         return ""
@@ -53,13 +53,13 @@ def _worth(figures: Figures) -> str:
 def _rate(figures: Figures) -> str:
     drained = figures.drained
     text = (
-        f"One worker works off {spoken(drained.rate)} tasks a second on this database, when they are there "
-        "already and nothing is done for them. Their INSERTs and the content that handlers return are not in it, "
-        f"and cost the server more than this: {SIZING}. For comparison: {HANDLERS} handlers at once that take "
+        f"One worker completes {spoken(drained.rate)} tasks a second on this database if they are already in the "
+        "table and their handlers do nothing. Inserting the tasks and storing content are not included, and cost "
+        f"the server more than this: {SIZING}. For comparison: {HANDLERS} handlers at once that take "
         f"{HANDLER_SECONDS}{NO_BREAK}s each need {HANDLERS // HANDLER_SECONDS} tasks a second."
     )
     if drained.completed < figures.tasks:
-        text += " The drain was stopped when its time was over (--seconds)."
+        text += " The drain was stopped at its time limit (--seconds)."
     elif drained.seconds < SHORT:
         tasks = float(f"{STEADY * drained.rate:.1g}")
         text += f" The drain was short; --tasks {tasks:.0f} gives a steadier figure."
@@ -76,8 +76,8 @@ def _too_short(figures: Figures) -> str:
 def _start(figures: Figures) -> str:
     if not figures.server.is_direct:
         return (
-            "A pooler is in the way, through which no worker can listen: a new task starts when a worker looks, "
-            f"every 5{NO_BREAK}s by default. Measure with a --dsn that leads to the server itself."
+            "A pooler prevents workers from listening: a new task starts at the next poll of a worker, every "
+            f"5{NO_BREAK}s by default. Measure with a --dsn that leads to the server itself."
         )
     number = len(figures.latencies)
     if number < TOO_FEW:
@@ -86,14 +86,14 @@ def _start(figures: Figures) -> str:
     commits = 2 * figures.timings.rested_commit
     text = (
         f"An idle worker starts a task {spoken_ms(figures.median)} after the INSERT began, {figures.nearly_all} "
-        f"within {spoken_ms(figures.p99)}. Two commits are in that, of the INSERT and of the claim, "
-        f"{spoken_ms(figures.timings.rested_commit)} each after a pause like that between these tasks"
+        f"within {spoken_ms(figures.p99)}. This includes two commits, of the INSERT and of the claim; each "
+        f"takes {spoken_ms(figures.timings.rested_commit)} after a pause like that between these tasks"
     )
     if commits >= figures.median:
         return text + "."
     return (
-        f"{text}; the other {spoken_ms(figures.median - commits)} are the work of both beyond a small update, the "
-        "notification, and the waking of the processes that have waited for it."
+        f"{text}. The other {spoken_ms(figures.median - commits)} are the rest of the INSERT and of the claim, "
+        "the notification, and the time to wake the processes that wait for it."
     )
 
 
@@ -106,7 +106,7 @@ def _shares(figures: Figures) -> str:
     return (
         f"Of the drain's time, at most {waiting[Limit.NETWORK]:.0%} went into waiting for the network and at most "
         f"{waiting[Limit.DISK]:.0%} into waiting for the disk; for {figures.drained.computing:.0%} of it the "
-        "worker's process computed. These overlap: claims and reports are under way at the same time."
+        "worker's process computed. These overlap: claims and reports run at the same time."
     )
 
 
@@ -114,38 +114,38 @@ def _what_limits(figures: Figures) -> str:
     limit, timings = figures.limit, figures.timings
     if limit is Limit.NETWORK:
         return (
-            f"What limits is the way to the database: a round trip takes {spoken_ms(timings.round_trip)}. Run "
-            "workers close to the database; more of them work off more, since each waits for itself."
+            f"The limit is the network to the database: a round trip takes {spoken_ms(timings.round_trip)}. Run "
+            "workers close to the database. More workers complete more tasks, because their waits overlap."
         )
     if limit is Limit.DISK:
         slow = "the disk, or the standby that confirms commits" if figures.server.standbys else "the disk"
         return (
-            f"What limits is {slow}: a commit takes {spoken_ms(timings.commit)}. Faster storage for the "
+            f"The limit is {slow}: a commit takes {spoken_ms(timings.commit)}. Faster storage for the "
             "write-ahead log helps; so do more workers, whose commits are flushed together."
         )
     if limit is Limit.WORKER:
         return (
-            "What limits is the worker's own process. More worker processes work off more, as long as the "
-            "database has processors to spare."
+            "The limit is the worker's own process. More worker processes complete more tasks, as long as the "
+            "database server has idle cores."
         )
     if limit is Limit.SERVER:
         return (
-            "What limits is the processor of the database server: neither the network nor the disk is waited for "
-            "much. More worker processes use more of its cores; when all are busy, only more or faster ones help."
+            "The limit is the processor of the database server: workers wait little for the network and the disk. "
+            "More worker processes use more of its cores. When all are busy, only more or faster cores help."
         )
     return (
-        f"Nothing limits alone. A round trip takes {spoken_ms(timings.round_trip)}, a commit "
-        f"{spoken_ms(timings.commit)}. More worker processes work off more, since each waits for itself, until "
-        "all of the server's cores are busy."
+        f"There is no single limit. A round trip takes {spoken_ms(timings.round_trip)}, a commit "
+        f"{spoken_ms(timings.commit)}. More worker processes complete more tasks, because their waits overlap, "
+        "until all of the server's cores are busy."
     )
 
 
 def spoken(number: float) -> str:
-    """A number as one says it, with two digits that count: 9,800."""
+    """Formats a number with two significant digits: 9,800."""
     rounded = float(f"{number:.2g}")
     return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def spoken_ms(milliseconds: float) -> str:
-    """A time as one says it: 0.35 ms, 12 ms, 1,200 ms."""
+    """Formats a time: 0.35 ms, 12 ms, 1,200 ms."""
     return f"{spoken(milliseconds)}{NO_BREAK}ms"

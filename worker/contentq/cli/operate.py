@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @task_arguments
 @click.pass_context
 def requeue(ctx: click.Context, /, given: Given, note: str | None, as_json: bool) -> None:
-    """Put tasks back into the queue with all their retries.
+    """Make ended tasks pending again, with all their retries.
 
     The command has the alias retry. It requeues failed and timed-out tasks, and completed tasks whose content was
     rejected. Options select completed tasks only with --status completed.

@@ -67,7 +67,7 @@ def list_contents(
 ) -> None:
     """List content that waits for a review, oldest first.
 
-    age: the time since the content was stored. note: why the version before was rejected, or which checks this
+    age: the time since the content was stored. note: why the previous version was rejected, or which checks this
     version failed.
     """
     from contentq.queue import inspection
@@ -99,11 +99,11 @@ def list_contents(
 
 @review.command()
 @click.argument("content_id", type=CONTENT_ID)
-@click.option("--diff", "with_difference", is_flag=True, help="Show the changes since the version before.")
+@click.option("--diff", "with_difference", is_flag=True, help="Show the changes since the previous version.")
 @json_option
 @click.pass_obj
 def show(options: GlobalOptions, /, content_id: int, with_difference: bool, as_json: bool) -> None:
-    """Show a content, the request for it, and its reviews.
+    """Show content, the request for it, and its reviews.
 
     With --diff, show [-removed-] and {+added+} text instead of the whole text.
     """

@@ -106,13 +106,13 @@ def _object(_context: click.Context, _parameter: click.Parameter, given: str | N
 @click.option(
     "--previous-error",
     metavar="TEXT",
-    help="The error of the attempt before, or a reviewer's note: context.previous_error.",
+    help="The error of the previous attempt, or a reviewer's note: context.previous_error.",
 )
 @click.option(
     "--state",
     callback=_object,
     metavar="JSON",
-    help="The state that an attempt before has saved, a JSON object: context.state.",
+    help="The state that an earlier attempt stored, a JSON object: context.state.",
 )
 @click.option(
     "--log-level",

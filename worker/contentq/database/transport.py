@@ -85,7 +85,7 @@ def over_tls(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def advice(error: psycopg.OperationalError, over_tls: bool) -> str:
     """Returns advice to append to the message of a failed connection; empty if there is none.
 
-    over_tls: the attempt before was without TLS, and the server requested the password in clear text.
+    over_tls: the previous attempt was without TLS, and the server requested the password in clear text.
     """
     said = str(error)
     if _was_refused(error) or (over_tls and "SSL" in said):

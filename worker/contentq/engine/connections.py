@@ -17,8 +17,8 @@ from contentq.engine.timings import Timings
 log = logging.getLogger("contentq.worker")
 
 _HINT = (
-    "a handler waits for a connection for over %g s: all %d are held by others; ask for ctx.connection() only at "
-    "the end of the work, or give the worker more with --handler-connections"
+    "a handler has waited for a connection for over %g s: other handlers use all %d; call context.connection() "
+    "only at the end of the work, or raise --handler-connections"
 )
 
 

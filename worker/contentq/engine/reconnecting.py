@@ -198,8 +198,8 @@ class ReconnectingConnection:
             if self._heard is not None and not self._warned_of_pooler:
                 self._warned_of_pooler = True
                 log.warning(
-                    "a pooler is in the way: in transaction mode LISTEN does not work, and only polling finds "
-                    "new tasks; give --listen-dsn with a direct way, or --no-listen"
+                    "a pooler prevents LISTEN: the worker finds new tasks only by polling; set --listen-dsn to a "
+                    "direct connection, or set --no-listen"
                 )
 
     def _notified(self, number: int) -> None:

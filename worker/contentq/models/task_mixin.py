@@ -209,7 +209,9 @@ class TaskMixin(Row):
     worker_id: Mapped[int | None] = mapped_column(
         BigInteger,
         sort_order=5,
-        comment=("The worker that holds the task, or one that has not yet been told that it no longer holds it."),
+        comment=(
+            "The worker that holds the task, or one that has not yet received notice that it no longer holds it."
+        ),
     )
     cancel_requested_at: Mapped[datetime | None] = mapped_column(
         WHEN, sort_order=5, comment="When a running task was cancelled; it can then only end failed."

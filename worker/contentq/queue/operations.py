@@ -22,7 +22,7 @@ def cancel(connection: Connection, task_id: str) -> str | None:
 def requeue(connection: Connection, task_id: str, note: str | None = None) -> str | None:
     """Requeues a task that failed, timed out, or has rejected content; returns its new status, or None if refused.
 
-    note: what the handler gets as the error of the attempt before.
+    note: the handler reads it as the error of the previous attempt.
     """
     return _text(connection, "SELECT contentq.requeue(%s, %s)", task_id, note)
 

@@ -112,7 +112,7 @@ def content(connection: Connection, content_id: int) -> dict[str, Any] | None:
 
 
 def version_before(connection: Connection, content_id: int) -> dict[str, Any] | None:
-    """Returns the version before this content from the same task; None if this is the first."""
+    """Returns the previous version of this content; None if this is the first."""
     return read_row(connection, _BEFORE, [content_id])
 
 

@@ -35,9 +35,9 @@ def make_task(
 ) -> Task:
     """A task as if it had just been claimed.
 
-    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. state: what an
-    attempt before it has kept (Snooze). columns: fields of
-    Task by their names. Without a retry_count, each attempt before this one that was no revision was a retry.
+    timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. state: what
+    an earlier attempt stored (Snooze). columns: fields of Task by name. Without a retry_count, each earlier attempt
+    that was not a revision counts as a retry.
     Raises TypeError for a field that Task does not have.
     """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout

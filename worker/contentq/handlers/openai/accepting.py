@@ -50,7 +50,8 @@ def accept(received: Received, settings: OpenAISettings, earlier: list[str], scr
     word = reason.lower()
     if word.startswith(_FILTERED) or word in _FILTERED_WORDS:
         filtered = (
-            f"the provider's content filter stopped the answer (finish_reason {reason}); change what is asked for"
+            f"the provider's content filter stopped the answer (finish_reason {reason}); change the topic or "
+            "the prompt"
         )
         raise of_model("filtered", PermanentError(filtered, usage=spent))
     if word == _REFUSED or (received.refusal and not received.characters):

@@ -150,7 +150,7 @@ class Failures:
             return TemporaryError(f"{said}; check user and password in {PROXIES}", usage=spent)
         said = f"{self._at.host} {how}: {self._short(refusal.message)}"
         if refusal.is_filter:
-            refused = f"{said}; change what is asked for: its content filter refuses it"
+            refused = f"{said}; change the topic or the prompt: the content filter refuses it"
             return of_model("filtered", PermanentError(refused, usage=spent))
         if refusal.is_out_of_money:
             return RateLimited(

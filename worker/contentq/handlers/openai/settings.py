@@ -184,10 +184,10 @@ class BatchSettings(Table):
     """What the handler `openai-batch` goes by."""
 
     max_priority: Annotated[int, Field(ge=1, le=10)] = 4
-    """Tasks above this priority are asked for directly."""
+    """Tasks above this priority call the model directly."""
 
     min_time_left: _NotNegative = 90_000.0
-    """Seconds: tasks whose deadline is nearer are asked for directly; a batch may take a day."""
+    """Seconds: tasks with less time left call the model directly; a batch may take a day."""
 
     max_tasks: Annotated[int, Field(ge=1, le=50_000)] = 10_000
     """The most tasks in one batch."""

@@ -86,7 +86,7 @@ def find_task(page: Page) -> Response:
 
 
 def changes(before: dict[str, Any] | None, content: dict[str, Any] | None) -> list[Piece] | None:
-    """The changes since the version before; None if there is none."""
+    """The changes since the previous version; None if there is none."""
     if before is None or content is None:
         return None
     return difference(f"{before['title']}\n\n{before['body']}", f"{content['title']}\n\n{content['body']}")
