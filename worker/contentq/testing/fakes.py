@@ -36,8 +36,8 @@ def make_task(
     """A task as if it had just been claimed.
 
     timeout: seconds (or a timedelta) until its deadline. previous_error: the error_message. state: what
-    an earlier attempt stored (Snooze). columns: fields of Task by name. Without a retry_count, each earlier attempt
-    that was not a revision counts as a retry.
+    an earlier attempt stored (Snooze). columns: fields of Task by name. Without a retry_count, each earlier
+    attempt that was not a revision counts as a retry.
     Raises TypeError for a field that Task does not have.
     """
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
