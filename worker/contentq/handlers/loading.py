@@ -157,7 +157,7 @@ def find(name: str, kind: str = "handler") -> Any:
         raise HandlerUnusable(
             f"{kind} {name!r}: importing {module_name} has replaced Python's threads, as gevent's "
             "monkey.patch_all() does, and the worker's heartbeat needs a real one; leave that out: a plain "
-            "function runs in a thread of its own"
+            "function runs in its own thread"
         )
     for part in attribute.split("."):
         if not hasattr(found, part):

@@ -236,7 +236,7 @@ def _describe_stop(handler: Handler) -> str:
     return (
         "its handler was cancelled"
         if handler.is_async
-        else "its handler goes on in its thread, which cannot be interrupted"
+        else "its handler continues in its thread, which cannot be interrupted"
     )
 
 
