@@ -105,7 +105,9 @@ def test_port_that_is_taken_is_said(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert execute(["web", "--port", str(port)]) == 1
-    assert f"Error: cannot listen on 127.0.0.1 port {port}: " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"Error: cannot listen on 127.0.0.1 port {port}: " in error
+    assert "--port" in error
 
 
 def test_database_that_is_not_migrated_is_said(

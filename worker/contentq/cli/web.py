@@ -148,5 +148,8 @@ def _listen(host: str, port: int) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise ContentQueueError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise ContentQueueError(
+            f"cannot listen on {host} port {port}: {reason}; choose another address with --host or --port"
+        ) from None
     return listening
