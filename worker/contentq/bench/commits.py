@@ -1,4 +1,7 @@
-"""What a round trip and a commit take: every call of a worker is one of each, so that they explain the rest."""
+"""Measures a round trip and a commit.
+
+Every call of a worker has one of each, so they explain the other figures.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from contentq.bench.scratch import Connection
 SAMPLES = 200
 
 RESTED_SAMPLES = 50
-"""With a pause before each."""
+"""Number of calls with a pause before each."""
 
 WARM_UP = 3
 """Warm-up calls, not measured."""
 
 _NOTHING = "SELECT 1"
 _UPDATE = "UPDATE contentq.settings SET retention = retention"
-"""One small row: the least that must be on disk before it is answered."""
+"""Updates one small row: the smallest commit that must reach the disk."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,20 @@ class Timings:
     """Median milliseconds."""
 
     round_trip: float
-    """Until an answer that takes no work has come."""
+    """Time until a trivial query is answered."""
 
     commit: float
-    """Of a small update with its commit, the round trip included; one right after the other, as in a drain."""
+    """Time of a small update with its commit and round trip; without pauses, as in a drain."""
 
     rested_commit: float
-    """The same after a pause as long as those between the tasks whose start is timed: processors and the disk have
-    gone to rest meanwhile, and take longer."""
+    """The same after a pause as long as the one between timed tasks:
+
+    the processors and the disk are idle then, and slower to respond.
+    """
 
 
 def time_commits(connection: Connection, seconds: float) -> Timings:
-    """Times them, for so many seconds at most, or little more."""
+    """Measures for about this number of seconds at most."""
     each = seconds / 3
     return Timings(
         _median(connection, _NOTHING, each),

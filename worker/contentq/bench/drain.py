@@ -19,7 +19,7 @@ from contentq.queue.outcomes import Outcome
 from contentq.task import Task
 
 CHUNK = 2_000
-"""Tasks that are put in with one statement."""
+"""Number of tasks per INSERT."""
 
 _EMPTY = "DELETE FROM public.content_generation_tasks"
 _FILL = """
@@ -43,7 +43,7 @@ class Drained:
     """From the first start to the last completion, by the database's clock."""
 
     claims: int
-    """Calls over the connection that claims, each a round trip and a commit."""
+    """Calls over the connection that claims; each is a round trip and a commit."""
 
     reports: int
     """The same over the connection that reports."""
@@ -53,12 +53,12 @@ class Drained:
 
     @property
     def rate(self) -> float:
-        """Tasks a second."""
+        """Tasks per second."""
         return self.completed / self.seconds
 
 
 def fill(connection: Connection, tasks: int, seconds: float) -> int:
-    """Puts so many tasks in, of all priorities, or as many as the time allows; returns how many."""
+    """Submits this number of tasks, of all priorities, or fewer if the time is up; returns their number."""
     give_up = time.monotonic() + seconds
     connection.execute(_EMPTY)
     filled = 0
@@ -70,7 +70,10 @@ def fill(connection: Connection, tasks: int, seconds: float) -> int:
 def drain(
     database: Database, connection: Connection, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
 ) -> Drained:
-    """Works off what was put in, for so many seconds at most. tell: how many tasks were claimed so far."""
+    """Processes the submitted tasks, for this number of seconds at most.
+
+    tell: called with the number of tasks claimed so far.
+    """
     claims = claimed = 0
     begun = computed = ended = computed_in_all = 0.0
 
@@ -95,4 +98,4 @@ def drain(
 
 
 async def _nothing(_task: Task, _context: Context) -> None:
-    """A handler that costs nothing, so that what is measured is the queue."""
+    """A handler that does nothing, so that only the queue is measured."""

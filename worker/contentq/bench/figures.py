@@ -18,16 +18,16 @@ from contentq.engine.options import WorkerOptions
 from contentq.errors import ContentQueueError
 
 SHARES = {"commits": 0.1, "latency": 0.35, "fill": 0.25}
-"""How much of the time each measure may take; the drain gets what is left."""
+"""Share of the time limit for each measurement; the drain gets the rest."""
 
 TOO_SHORT = 0.2
-"""Seconds of a drain from which nothing follows: start and end are most of it."""
+"""Seconds; a drain below this gives no result, because it consists mostly of its start and end."""
 
 CLEARLY = 0.6
-"""Share of the drain's time from which something is what limits."""
+"""Share of the drain's time from which a resource counts as the limit."""
 
 HARDLY = 0.15
-"""Share up to which something is not waited for much."""
+"""Share of the drain's time up to which waiting is negligible."""
 
 _SERVER = """
     SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'),
@@ -35,22 +35,22 @@ _SERVER = """
 
 
 class Limit(Enum):
-    """What most of the time of a drain goes into."""
+    """The resource that takes most of the time of a drain."""
 
     NETWORK = "network"
     DISK = "disk"
     WORKER = "worker"
     SERVER = "server"
     SEVERAL = "several"
-    """No one of these."""
+    """No single one of these."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """Which one it is, and what of its version and settings the figures depend on."""
+    """The measured server, with the version and settings that affect the figures."""
 
     host: str
-    """Name or address; the folder of the socket on the same machine."""
+    """Name or address; for a local server, the folder of the socket."""
     port: int
     database: str
     user: str
@@ -59,24 +59,24 @@ class Server:
     synchronous_commit: str
     standbys: str
     is_direct: bool
-    """Whether no pooler is in between."""
+    """Whether there is no pooler in between."""
 
     @property
     def is_durable(self) -> bool:
-        """Whether what was committed survives a crash, as it should."""
+        """Whether committed data survives a crash."""
         return self.fsync == "on" and self.synchronous_commit != "off"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured; all times but those of the drain in milliseconds."""
+    """The measurements; all times except those of the drain are in milliseconds."""
 
     server: Server
     timings: Timings
     latencies: list[float]
-    """From INSERT to start; none through a pooler, where nobody can listen."""
+    """From INSERT to start; empty through a pooler, where LISTEN does not work."""
     tasks: int
-    """That were to be worked off."""
+    """Number of tasks submitted for the drain."""
     drained: Drained
 
     @property
@@ -86,21 +86,21 @@ class Figures:
 
     @property
     def p99(self) -> float:
-        """99 of 100 tasks start within this; all, of fewer than 100."""
+        """99 of 100 tasks start within this time; with fewer than 100 tasks, all of them."""
         return sorted(self.latencies)[math.ceil(0.99 * len(self.latencies)) - 1]
 
     @property
     def nearly_all(self) -> str:
-        """How many those are, in words."""
+        """The number of these tasks in words."""
         return "99 of 100" if len(self.latencies) >= 100 else f"all {len(self.latencies)}"
 
     @property
     def waiting(self) -> dict[Limit, float]:
-        """Shares of the drain's time, at most, that would be gone without round trips, or without flushes.
+        """Upper limits for the shares of the drain's time that would be saved without round trips or flushes.
 
-        Claims and reports travel on two connections, at the same time: what one of them waits for does not add to
-        what the other does, and both wait while the worker, or the server for the other one, may be computing. So
-        it is the waiting of the busier connection that counts, and not even all of that need delay the drain.
+        Claims and reports use two connections at the same time, so their waits do not add up. During a wait, the
+        worker may be computing, or the server may be working for the other connection. Therefore only the busier
+        connection counts, and even its waits need not all delay the drain.
         """
         drained = self.drained
         each = max(drained.claims, drained.reports) / drained.seconds / 1000
@@ -112,9 +112,9 @@ class Figures:
 
     @property
     def limit(self) -> Limit | None:
-        """What a faster drain would need more of; SEVERAL where nothing takes clearly more than half of it.
+        """The resource that a faster drain would need; SEVERAL if none clearly takes more than half of the time.
 
-        None after a drain from which nothing follows.
+        None if the drain was too short for a result.
         """
         if self.drained.seconds < TOO_SHORT:
             return None
@@ -128,10 +128,10 @@ class Figures:
 
 
 def measure(dsn: str, tasks: int, samples: int, seconds: float, tell: Callable[[str, int, int], None]) -> Figures:
-    """Measures everything, in about so many seconds at most.
+    """Makes all measurements, in about this number of seconds at most.
 
-    tell: what is being done, how much of it is done, of how much.
-    Raises ContentQueueError when the scratch database cannot be made, or when nothing could be done in time.
+    tell: called with the current step, the amount done, and the total. Raises ContentQueueError if the scratch
+    database cannot be created, or if nothing was done in time.
     """
     with scratch_database(dsn) as scratch:
         give_up = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""How long it takes from an INSERT to the start of its handler, on a worker that has nothing else to do."""
+"""Measures the time from an INSERT to the start of its handler, on an idle worker."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _INSERT = "INSERT INTO public.content_generation_tasks (account_id, topic) VALUE
 def measure_starts(
     database: Database, samples: int, seconds: float, options: WorkerOptions, tell: Callable[[int], None]
 ) -> list[float]:
-    """Milliseconds from the start of an INSERT to that of its handler, one for each of so many tasks.
+    """Milliseconds from the start of an INSERT to the start of its handler, for this number of tasks.
 
-    Fewer when seconds are over before. tell: how many there are so far.
+    Returns fewer if the time is up. tell: called with the number measured so far.
     """
     return asyncio.run(_measure(database, samples, seconds, options, tell))
 

@@ -1,4 +1,4 @@
-"""The scratch database: an empty queue beside the real one, made by the migrations and dropped in the end."""
+"""The scratch database: an empty queue on the same server, created by the migrations and dropped at the end."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ APPLICATION = "contentq bench"
 PREFIX = "contentq_bench_"
 
 LEFT_AFTER = 60
-"""Seconds after which a scratch database that no one is connected to was left by a bench that was killed."""
+"""Seconds after which a scratch database without connections counts as left over from a killed bench."""
 
 _NAME = re.compile(rf"{PREFIX}(\d+)_(\d{{10,}})_[0-9a-f]{{8}}")
-"""The oid of the database beside it, the time at which it was made (seconds since 1970), and chance."""
+"""The oid of the measured database, the creation time (seconds since 1970), and a random part."""
 
 _HOME = """
     SELECT current_user::text, rolcreatedb OR rolsuper, pg_backend_pid(), d.oid::bigint,
@@ -57,7 +57,7 @@ Connection = psycopg.Connection[TupleRow]
 
 
 class _Home(NamedTuple):
-    """The database that is to be measured, and the user, as far as its twin depends on them."""
+    """The properties of the database and the user on which its scratch database depends."""
 
     user: str
     may_create: bool
@@ -71,7 +71,7 @@ class _Home(NamedTuple):
 
 @dataclass(frozen=True)
 class Scratch:
-    """A scratch database. connection: to it, in autocommit mode. database: the name of the one beside it."""
+    """A scratch database. connection: to it, in autocommit mode. database: the name of the original database."""
 
     dsn: str
     connection: Connection
@@ -80,9 +80,9 @@ class Scratch:
 
 @contextmanager
 def scratch_database(dsn: str) -> Iterator[Scratch]:
-    """Makes a database with an empty queue and the settings of the one that the DSN names; drops it in the end.
+    """Creates a database with an empty queue and the settings of the DSN's database; drops it at the end.
 
-    Raises ContentQueueError when another bench is running, or when no database may be made or reached.
+    Raises ContentQueueError if another bench is running, or if no database can be created or reached.
     """
     with connect(dsn, APPLICATION) as connection:
         home = _read_home(connection)
@@ -94,7 +94,7 @@ def scratch_database(dsn: str) -> Iterator[Scratch]:
             _create(connection, name, home)
             yield from _open(make_conninfo(dsn, dbname=name), database, is_direct)
         except BaseException:
-            # What cannot be dropped now, since the server is lost, the next bench drops.
+            # If the connection is lost and the database cannot be dropped now, the next bench drops it.
             with suppress(psycopg.Error, ContentQueueError):
                 _drop_anew(dsn, name)
             raise
@@ -102,7 +102,7 @@ def scratch_database(dsn: str) -> Iterator[Scratch]:
 
 
 def _read_home(connection: Connection) -> _Home:
-    """Raises ContentQueueError, with what to grant, where the user may not create databases."""
+    """Raises ContentQueueError, naming the right to grant, if the user cannot create databases."""
     row = connection.execute(_HOME).fetchone()
     assert row is not None
     home = _Home(*row)
@@ -116,7 +116,7 @@ def _read_home(connection: Connection) -> _Home:
 
 
 def _clear_up(connection: Connection, home: _Home) -> None:
-    """Drops what killed runs have left. Raises ContentQueueError when another bench is running."""
+    """Drops the databases of killed runs. Raises ContentQueueError if another bench is running."""
     for name, is_used, is_ours in connection.execute(_SCRATCH_DATABASES, [PREFIX]).fetchall():
         found = _NAME.fullmatch(name)
         if found is None:
@@ -160,21 +160,21 @@ def _open(dsn: str, database: str, is_direct: bool) -> Iterator[Scratch]:
 
 
 def _drop_anew(dsn: str, name: str) -> None:
-    """Drops it over a new connection: the one that was used may be lost, or in the middle of a statement."""
+    """Drops it over a new connection: the previous one may be lost, or busy with a statement."""
     with connect(dsn, APPLICATION) as connection:
         _drop(connection, name)
 
 
 def _drop(connection: Connection, name: str) -> None:
-    """Drops it, also while a pooler still holds connections to it."""
+    """Drops it, even while a pooler holds connections to it."""
     drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     try:
         _run_alone(connection, drop + sql.SQL(" WITH (FORCE)"))
     except psycopg.errors.InsufficientPrivilege:
-        # Not everyone may end an autovacuum; without FORCE, PostgreSQL itself asks it to end and waits for it.
+        # Not every user may end an autovacuum; without FORCE, PostgreSQL asks it to end and waits.
         _run_alone(connection, drop)
 
 
 def _run_alone(connection: Connection, statement: sql.Composed) -> None:
-    """Runs what refuses to be in a transaction with anything else, be it a setting."""
+    """Runs a statement that cannot share a transaction with any other, including SET."""
     psycopg.Cursor(connection).execute(statement)

@@ -1,4 +1,4 @@
-"""Checks of what a handler has written, before it counts: docs/how-to/check-articles.md.
+"""Checks of a handler's draft before it is accepted: see docs/how-to/check-articles.md.
 
     from contentq.checks import Headings, MinWords, check
 
@@ -6,7 +6,7 @@
         draft = ...
         return await check(draft, [MinWords(300), Headings(["Sources"])], context)
 
-JsonSchema is in contentq.checks.json_schema, since it needs the package `jsonschema`.
+JsonSchema is in contentq.checks.json_schema, because it needs the package `jsonschema`.
 """
 
 from contentq.checks.check import Check, Checked, NotChecked, Subject

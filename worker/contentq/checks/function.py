@@ -27,7 +27,7 @@ class Function(Check):
         try:
             inspect.signature(function).bind(None, None)
         except ValueError:
-            pass  # a builtin that does not tell
+            pass  # a builtin without a signature
         except TypeError:
             raise ValueError(f"it cannot be called with (draft, task): {inspect.signature(function)}") from None
         self._function = function
@@ -37,7 +37,7 @@ class Function(Check):
         return self._said(self._function(subject.draft, subject.task))
 
     async def find_problem(self, subject: Subject) -> str | None:
-        """The same of any function."""
+        """The same for any function."""
         if inspect.iscoroutinefunction(self._function):
             return self._said(await self._function(subject.draft, subject.task))
         said = await asyncio.to_thread(self._function, subject.draft, subject.task)

@@ -1,8 +1,8 @@
-"""The language of a draft, told by its letters and by its most frequent words; no package is needed for it.
+"""Detects the language of a draft by its letters and its most frequent words, without other packages.
 
-In the letters of most scripts one language is written: Greek, Hebrew, Thai, Korean. Japanese is told from Chinese
-by its kana. Languages that share letters are told apart by the words that make up a third of any text in them.
-That is certain for articles, and of no use for a few words, or for dialects: what cannot be told passes.
+Most scripts belong to one language each: Greek, Hebrew, Thai, Korean. Kana distinguish Japanese from Chinese.
+Languages that share letters are distinguished by the words that make up a third of any text in them. This is
+reliable for articles, but not for a few words or for dialects: a draft in an uncertain language passes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _SHARING = {"latin": LATIN, "cyrillic": CYRILLIC, "arabic": ARABIC}
 class Language(CheckOfText):
     """The draft is in this language: a code such as en, de or zh; a region (pt-BR) is ignored.
 
-    Raises ValueError for a language that cannot be told.
+    Raises ValueError for a language that cannot be detected.
     """
 
     name = "language"
@@ -90,7 +90,7 @@ def language_of(text: str, expected: str | None = None) -> str | None:
 
 
 def _by_words(text: str, script: str, expected: str | None) -> str | None:
-    """Which of the languages that share these letters it is."""
+    """The language, of those that share these letters."""
     counted: Counter[str] = Counter()
     total = 0
     for word in _WORD.findall(text):
@@ -108,7 +108,7 @@ def _by_words(text: str, script: str, expected: str | None) -> str | None:
 
 @cache
 def _speakers(script: str) -> dict[str, tuple[str, ...]]:
-    """By word, the languages that have it."""
+    """The languages of each word."""
     found: dict[str, tuple[str, ...]] = {}
     for language, words in _SHARING[script].items():
         for word in dict.fromkeys(words.split()):

@@ -1,4 +1,4 @@
-"""The most frequent words of each language, of which few are shared with others."""
+"""The most frequent words of each language; languages share few of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
-"""The languages that can be told apart, by their codes in ISO 639-1."""
+"""The languages that can be distinguished, by their ISO 639-1 codes."""
 
 LATIN = {
     "cs": (

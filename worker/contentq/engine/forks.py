@@ -18,7 +18,7 @@ from weakref import WeakSet
 log = logging.getLogger("contentq.worker")
 
 EXIT_FORKED = 70
-"""Exit code of a child that came back from its handler (EX_SOFTWARE of sysexits.h)."""
+"""Exit code of a child that returned from its handler (EX_SOFTWARE of sysexits.h)."""
 
 _loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 _signals: set[signal.Signals] = set()

@@ -1,4 +1,4 @@
-"""The gates that tasks enter by themselves, where a worker has several (docs/explanation/decisions/0026)."""
+"""The gates that tasks enter while they run, where a worker has several (docs/explanation/decisions/0026)."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Leaving:
             hurry.cancel()
 
     async def _wait(self, waiting: Awaitable[None]) -> None:
-        """Waits for something, for timings.farewell seconds at most."""
+        """Awaits this for timings.farewell seconds at most."""
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(waiting, self.timings.farewell)
 

@@ -134,7 +134,7 @@ class Reporter:
         """Reports outcomes of one kind and one worker id, and repeats the call until it is answered."""
         failures = 0
         if group[0].held in self._held_up:
-            group = await self._without_locked(group)  # without waiting for a lock that is still there
+            group = await self._without_locked(group)  # without waiting for a lock that another session still has
         while group:
             try:
                 async with self._link.calling(self._timings.call + _size(group) / BYTES_PER_SECOND) as connection:
@@ -258,12 +258,12 @@ class Reporter:
                     await contract.report_progress(connection, worker_id, list(group))
             except Exception as error:
                 if is_outage(error):
-                    return  # the next report says so
+                    return  # the next report logs it
                 log.error("progress not stored error=%s", one_line(error))
 
 
 class _HeldUp(NamedTuple):
-    """Since when (time.monotonic()) an outcome is delayed, and the seconds until the next attempt."""
+    """The time (time.monotonic()) of the first delay of an outcome, and the seconds until the next attempt."""
 
     since: float
     pause: float

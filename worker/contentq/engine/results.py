@@ -134,7 +134,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
         return Snoozed(
             held,
             text or name,
-            _delay(error) or None,  # for no time at all is as good as nothing said
+            _delay(error) or None,  # a delay of zero counts as not given
             refused_by=_gate(held, error),
             nothing_left=getattr(error, "nothing_left", False) is True,
             state=state,

@@ -56,7 +56,7 @@ def record_exception(error: BaseException) -> None:
     """Adds an unexpected error of the handler, with its traceback, to the span of its attempt."""
     trace = opentelemetry_trace()
     if trace is not None:
-        with suppress(Exception):  # its text may be had of an error only by an exception
+        with suppress(Exception):  # the text of an error may raise
             trace.get_current_span().record_exception(error)
 
 

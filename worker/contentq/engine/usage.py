@@ -46,7 +46,7 @@ def usage_in(held: Held, result: Mapping[Any, Any]) -> str | None:
 
 
 def usage_of_outcome(outcome: Completed | Stored | Revised) -> str | None:
-    """The same of a result that only PostgreSQL has refused."""
+    """The same for a result that PostgreSQL refused."""
     text = outcome.result if isinstance(outcome, Completed) else outcome.extra
     try:
         return usage_in(outcome.held, json.loads(text)) if text else None
@@ -55,14 +55,14 @@ def usage_of_outcome(outcome: Completed | Stored | Revised) -> str | None:
 
 
 def _pick_countable(members: Mapping[Any, Any]) -> tuple[dict[str, str | int | float], list[str]]:
-    """The members that can be counted, and what is to be said of those that cannot."""
+    """The members that can be counted, and a description of each of the others."""
     counted, ignored = split_usage(members)
     usage = {name: as_text(value) if name == MODEL else as_number(value) for name, value in counted.items()}
     return usage, [f"{name}={_short_repr(value)}" for name, value in ignored.items()]
 
 
 def _short_repr(value: object) -> str:
-    """A value in a few characters, whatever its __repr__ does."""
+    """A value in a few characters; safe for any __repr__."""
     try:
         return reprlib.repr(value)
     except Exception:

@@ -23,7 +23,7 @@ log = logging.getLogger("contentq.worker")
 
 
 class Watchdog:
-    """The watchdog. Arm it when the worker is to stop; tell it when the worker has stopped."""
+    """The watchdog. Call arm() when the worker starts to stop, and leave() when it has stopped."""
 
     def __init__(self, database: Database, worker_id: Callable[[], int | None], timings: Timings) -> None:
         self._database = database

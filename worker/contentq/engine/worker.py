@@ -140,7 +140,7 @@ class Worker:
             for each in beside:
                 each.cancel()
             self._heartbeat.stop()
-            self._runner.stop_all(Stop.LOST)  # of a worker that was cancelled: nothing is to go on without it
+            self._runner.stop_all(Stop.LOST)  # if the worker was cancelled, its tasks must not run on without it
             self._runner.close()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._handler_calls.close()

@@ -1,1 +1,1 @@
-"""Handlers that ship with contentq, and the loading of users' handlers. Handlers know nothing of the queue."""
+"""Handlers that ship with contentq, and the loading of users' handlers. Handlers do not depend on the queue."""

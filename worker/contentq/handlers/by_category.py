@@ -1,4 +1,4 @@
-"""The handlers of one worker by the categories of tasks, from a file in TOML."""
+"""The handlers of a worker by category of task, from a TOML file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contentq.handlers.registry import BUILT_IN, Kind, Setting
 
 @dataclass(frozen=True)
 class HandlersByCategory:
-    """The handlers of a file. default: the handler of every other category; None if these are not claimed."""
+    """The handlers of a file. default: the handler of all other categories; None to claim none of these."""
 
     file: Path
     default: Handler | None
@@ -34,12 +34,12 @@ class HandlersByCategory:
 
     @property
     def gate(self) -> str | None:
-        """The gate of the provider that they call; None when there are several, or none."""
+        """The gate of the provider that they call; None for several gates or none."""
         return None if self.gates else next((each.gate for each in self.each() if each.gate), None)
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The gates of which each task enters one, when they call several providers; empty otherwise."""
+        """If they call several providers, the gates of which each task enters one; otherwise empty."""
         handlers = list(self.each())
         found = dict.fromkeys(key for each in handlers for key in (each.gates or (each.gate,)) if key is not None)
         return tuple(found) if len(found) > 1 or any(each.gates for each in handlers) else ()
@@ -60,7 +60,7 @@ class HandlersByCategory:
             handler.introduce()
 
     def of(self, category: str | None) -> Handler:
-        """The handler of tasks of this category. Raises HandlerUnusable when there is none."""
+        """The handler for tasks of this category. Raises HandlerUnusable if there is none."""
         handler = self.default if category is None else self.by_category.get(category, self.default)
         if handler is None:
             raise HandlerUnusable(
@@ -71,7 +71,7 @@ class HandlersByCategory:
 
 
 def read(file: Path) -> HandlersByCategory:
-    """The handlers of a file: each of its tables names one, and what is set about it.
+    """The handlers of a file: each of its tables names one and its settings.
 
     Paths are relative to the folder of the file. Raises HandlerUnusable, naming file and key.
     """
@@ -80,7 +80,7 @@ def read(file: Path) -> HandlersByCategory:
             given = tomllib.load(opened)
     except OSError as error:
         raise HandlerUnusable(f"the handlers {str(file)!r} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # of the syntax, or of the encoding
+    except ValueError as error:  # an error of the syntax or the encoding
         raise HandlerUnusable(f"the handlers {str(file)!r} are not TOML: {error}") from None
     try:
         for key in sorted(given.keys() - {"default", "categories"}):
@@ -124,7 +124,7 @@ def _table(key: str, value: object) -> dict[str, Any]:
 
 
 def _value(key: str, setting: Setting, value: object, folder: Path) -> Any:
-    """The value of a setting, as the command line would give it."""
+    """The value of a setting, in the form of the command line."""
     words = [value] if isinstance(value, str) else value
     if setting.kind is Kind.NAMES and isinstance(words, list) and all(isinstance(word, str) for word in words):
         return tuple(words)

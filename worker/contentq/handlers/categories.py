@@ -1,4 +1,4 @@
-"""The category of a task as part of a name: of a template file, of a table of settings."""
+"""Converts the category of a task to a part of a name: of a template file or a settings table."""
 
 from __future__ import annotations
 
@@ -6,5 +6,8 @@ import re
 
 
 def slug(category: str | None) -> str:
-    """A category in lower case, with dashes for all that is no letter or digit: `Slow Food!` is `slow-food`."""
+    """A category in lower case, with dashes for all characters other than letters and digits:
+
+    `Slow Food!` is `slow-food`.
+    """
     return re.sub(r"[^\w-]+", "-", category or "").strip("-").lower()

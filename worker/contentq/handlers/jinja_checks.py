@@ -1,4 +1,4 @@
-"""Checks Jinja2 templates before they are rendered: whether they can be read and parsed."""
+"""Checks that Jinja2 templates can be read and parsed, before they are rendered."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contentq.errors import HandlerUnusable
 
 
 def check_syntax(templates: jinja2.Environment, names: Iterable[str]) -> None:
-    """Reads these templates and those that they name. Raises HandlerUnusable with file and line.
+    """Reads these templates and those that they refer to. Raises HandlerUnusable with file and line.
 
-    A missing template is not an error here: whether it is needed is known when it is rendered.
+    A missing template is not an error here: only rendering shows whether it is needed.
     """
     seen: set[str] = set()
     waiting = sorted(names, reverse=True)
@@ -36,7 +36,7 @@ def check_syntax(templates: jinja2.Environment, names: Iterable[str]) -> None:
 
 
 def tree_of(templates: jinja2.Environment, name: str) -> nodes.Template:
-    """A template, parsed. Raises TemplateNotFound, TemplateSyntaxError."""
+    """Parses a template. Raises TemplateNotFound, TemplateSyntaxError."""
     assert templates.loader is not None
     source, file, _ = templates.loader.get_source(templates, name)
     return templates.parse(source, name, file)

@@ -1,4 +1,4 @@
-"""Jinja2 templates: the user's folder first, then those that ship; and errors that name the template."""
+"""Loads Jinja2 templates, from the user's folder first, then from the package; errors name the template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from contentq.errors import HandlerUnusable, PermanentError
 
 
 def environment(folder: Path | None = None) -> jinja2.Environment:
-    """The templates that ship; those of the folder come first. Raises HandlerUnusable when it is no folder."""
+    """Templates of the package; those of the folder take precedence.
+
+    Raises HandlerUnusable if it is not a folder.
+    """
     if folder is not None and not folder.is_dir():
         raise HandlerUnusable(f"the template folder {str(folder)!r} is not a folder")
     loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("contentq.handlers", "templates")]
@@ -30,9 +33,9 @@ def environment(folder: Path | None = None) -> jinja2.Environment:
 
 @contextmanager
 def name_faults(names: Sequence[str]) -> Iterator[None]:
-    """Makes of an error in one of these templates a PermanentError that names the file and the line.
+    """Converts an error in one of these templates to a PermanentError that names the file and the line.
 
-    An OSError is let through: the folder may be back soon.
+    Does not convert an OSError, because the folder may be available again soon.
     """
     try:
         yield
@@ -52,7 +55,7 @@ def _describe(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """The name and line of the template in which an error arose; empty when it arose in none."""
+    """The name and line of the template that raised an error; empty if it arose elsewhere."""
     if isinstance(error, jinja2.TemplateSyntaxError):
         return f"{error.name or error.filename}, line {error.lineno}"
     trace, place = error.__traceback__, ""

@@ -19,18 +19,18 @@ from contentq.handlers.registry import BUILT_IN, BuiltIn, all_settings
 
 
 def _nothing_to_say() -> None:
-    """The introduction of a handler that needs none."""
+    """The introduction of a handler without one."""
 
 
 class Handlers(Protocol):
-    """What a worker runs its tasks with: one handler, or one per category (handlers/by_category.py)."""
+    """The handlers of a worker: one for all tasks, or one per category (handlers/by_category.py)."""
 
     @property
     def name(self) -> str:
         """The name to register the worker with."""
 
     def of(self, category: str | None, /) -> Handler:
-        """The handler of tasks of this category. Raises HandlerUnusable when there is none."""
+        """The handler for tasks of this category. Raises HandlerUnusable if there is none."""
 
     def each(self) -> Iterable[Handler]:
         """All of them."""
@@ -44,13 +44,13 @@ class Handler:
     call: Callable[[Any, Any], Any]
     is_async: bool
     gate: str | None = None
-    """The gate of the provider that it calls, if the worker is not given one."""
+    """The gate of the provider that it calls, unless the worker is given another."""
 
     gates: tuple[str, ...] = ()
     """Instead of gate: the gates of several providers, of which each task enters one (context.enter_gate)."""
 
     introduce: Callable[[], None] = _nothing_to_say
-    """Logs an introduction of the handler. Commands call it when the log is set up."""
+    """Logs an introduction of the handler. Commands call it once logging is set up."""
 
     categories: tuple[str, ...] | None = None
     """The categories to claim; None for all."""
@@ -72,8 +72,8 @@ class Handler:
 def load(name: str, **settings: Any) -> Handler:
     """The handler of this name: `module:function`, or one that ships with contentq.
 
-    settings: what is set about a handler that ships, by the names of handlers/registry.py; an empty value counts
-    as left out. A module is found as `python -m` finds it, in the current folder first. Raises HandlerUnusable.
+    settings: for a handler that ships, by the names of handlers/registry.py; an empty value counts as not set.
+    Modules are found as by `python -m`, in the current folder first. Raises HandlerUnusable.
     """
     given = {key: value for key, value in settings.items() if value}
     _check(given, name)
@@ -96,7 +96,7 @@ def _is_path(name: str) -> bool:
 
 
 def _check(given: Mapping[str, Any], name: str) -> None:
-    """Raises HandlerUnusable when something is set that this handler does not take."""
+    """Raises HandlerUnusable for a setting that this handler does not have."""
     known = {setting.name: (setting, takers) for setting, takers in all_settings().items()}
     for key in given:
         setting, takers = known[key]
@@ -107,7 +107,7 @@ def _check(given: Mapping[str, Any], name: str) -> None:
 
 
 def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
-    """A handler that ships. Raises HandlerUnusable when a package that it needs is not installed."""
+    """A handler that ships. Raises HandlerUnusable if a package that it needs is not installed."""
     module, _, attribute = built_in.factory.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)
@@ -132,7 +132,7 @@ def _make(name: str, built_in: BuiltIn, given: Mapping[str, Any]) -> Handler:
 
 
 def find(name: str, kind: str = "handler") -> Any:
-    """What module:attribute leads to. kind: what it is to be, for messages. Raises HandlerUnusable."""
+    """The object that module:attribute names. kind: the expected kind, for messages. Raises HandlerUnusable."""
     if not _is_path(name):
         raise HandlerUnusable(f"{name!r} names no {kind}; write module:function")
     module_name, _, attribute = name.partition(":")
@@ -175,7 +175,7 @@ def wrap(function: Any, name: str | None = None) -> Handler:
     try:
         inspect.signature(function).bind(None, None)
     except ValueError:
-        pass  # a builtin that does not tell
+        pass  # a builtin without a signature
     except TypeError:
         raise HandlerUnusable(
             f"handler {shown!r} cannot be called with (task, context): it takes {inspect.signature(function)}"
@@ -187,12 +187,12 @@ def _is_async(function: Any) -> bool:
     while isinstance(function, partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - of an object with an async __call__
+        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
 
 
 def _describe(error: BaseException) -> str:
-    """An error on one line; of a syntax error without its place, which _where() tells."""
+    """An error on one line; of a syntax error without its position, which _where() returns."""
     message = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{type(error).__name__}: {' '.join(message.split())}"
 

@@ -1,6 +1,7 @@
-"""The handlers that ship with contentq, each with its settings.
+"""The handlers that ship with contentq, and their settings.
 
-The command line takes its options from here. loading.py creates the handler; its module is imported only then.
+The command line creates its options from this list. loading.py creates the handler, and imports its module only
+then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ class Kind(Enum):
 
     PATH = "path"
     WORDS = "words"
-    """A command, in one argument, quoted as for a shell."""
+    """A command in one argument, quoted as for a shell."""
     NAMES = "names"
     """An option that may be repeated."""
 
@@ -39,10 +40,10 @@ class Setting:
 class BuiltIn:
     """A handler that ships.
 
-    factory: module:callable that makes it from its settings. What it makes may have a gate, the key of that of the
-    provider that it calls, or gates, those of several of which each task enters one; and introduce(), which logs
-    what is worth knowing before it is called.
-    extra: the extra of contentq that installs what it imports; packages: what that is.
+    factory: module:callable that creates it from its settings. The handler may have `gate`, the key of the gate of
+    its provider, or `gates`, those of several providers of which each task enters one; and introduce(), which logs
+    its main settings before the first task. extra: the extra of contentq that installs its imports. packages: the
+    packages of that extra.
     """
 
     factory: str
@@ -109,7 +110,7 @@ BUILT_IN = {
         packages=("openai", "pydantic", "pydantic_core"),
     ),
 }
-"""By the name that --handler takes."""
+"""The handlers by the name for --handler."""
 
 
 def all_settings() -> dict[Setting, list[str]]:

@@ -1,8 +1,8 @@
-"""The `template` handler: a readable draft in Markdown from a Jinja2 template, without network.
+"""The `template` handler: renders a readable draft in Markdown from a Jinja2 template, without network.
 
-It serves to try everything out, and to fall back on. A template folder of the user's comes before the one
-that ships; the template is, in this order, `<category>.md.j2`, `draft.zh.md.j2` when the topic is Chinese,
-or `draft.md.j2`. The first heading of what it renders becomes the title.
+Use it to try contentq out, and as a fallback. Templates in the user's folder take precedence over those of the
+package. The template is, in this order, `<category>.md.j2`, `draft.zh.md.j2` if the topic is Chinese, or
+`draft.md.j2`. The first heading of the rendered text becomes the title.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from contentq.titles import UNTITLED, title_of
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _JAPANESE_OR_KOREAN = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
-_FULL_STOP = re.compile(r"(?<![.…])(?<!\.\w)[.。]$")  # but not that of "…" or "U.S."
+_FULL_STOP = re.compile(r"(?<![.…])(?<!\.\w)[.。]$")  # but not the one of "…" or "U.S."
 _BULLET = re.compile(r"^(?:[-*](?:\s|$)|[•·]|\d+(?:[.)]\s|、))\s*")
 _MARKUP = re.compile(r"[\\`*<\[~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|(?<!\S)#")
 
 
 LARGE = 5_000
-"""Characters of requirements whose draft is rendered in a thread: it would hold up other tasks."""
+"""Length of requirements, in characters, from which a draft is rendered in a thread to not delay other tasks."""
 
 
 class TemplateHandler:
-    """Renders the template that fits a task. folder: one whose templates come before those that ship.
+    """Renders the template that matches a task.
 
-    Raises HandlerUnusable when it is no folder, or when one of its templates has an error of syntax.
+    folder: its templates take precedence over those of the package. Raises HandlerUnusable if it is not a folder,
+    or one of its templates has a syntax error.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -62,10 +63,10 @@ class TemplateHandler:
 
 
 def template_handler(templates: Path | None = None) -> Callable[[Task, Any], Any]:
-    """The handler, which runs in threads, since a template of the user's may take its time and block others.
+    """The handler. It runs in threads, because a user's template may take long and delay other tasks.
 
-    Without a folder it is async: the templates that ship take a tenth of a millisecond, less than a change of
-    threads, unless there is a lot to render.
+    Without a folder it is async: the templates of the package take a tenth of a millisecond, less than a switch of
+    threads, unless the requirements are long.
     """
     handler = TemplateHandler(templates)
 
@@ -83,7 +84,7 @@ def plain(text: str) -> str:
 
 
 class _Picker:
-    """Picks one of several phrasings, always the same for the same task, so that drafts differ."""
+    """Picks one of several phrasings, always the same for the same task, so that drafts vary."""
 
     def __init__(self, task: Task) -> None:
         self._seed = f"{task.topic}|{task.tone}"
@@ -104,11 +105,11 @@ def _names(task: Task) -> list[str]:
 
 
 def _topic(task: Task) -> str:
-    """The topic in one line, without the full stop that a heading does not have."""
+    """The topic on one line, without the full stop at the end."""
     return _FULL_STOP.sub("", " ".join((task.topic or "").split())).rstrip(" ,;:，；：、") or UNTITLED
 
 
 def _sentences(text: str | None) -> list[str]:
-    """Requirements as a list: one a line or separated by semicolons, without bullets and numbers of their own."""
+    """Requirements as a list: one per line, or separated by semicolons, without their own bullets and numbers."""
     parts = (_BULLET.sub("", part.strip()) for part in re.split(r"[\n;；]+", text or ""))
     return [part for part in parts if part]

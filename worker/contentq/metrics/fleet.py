@@ -82,7 +82,7 @@ class Fleet:
             return self._last
 
     def check(self) -> str | None:
-        """Returns what keeps the exporter from working; None if nothing does."""
+        """Returns why the exporter does not work; None if it works."""
         try:
             with self._database.connect(APPLICATION) as connection:
                 require_head(connection)

@@ -27,7 +27,7 @@ MOST_REQUESTS = 20
 """Maximum number of concurrent requests; further ones are refused."""
 
 Check = Callable[[], str | None]
-"""Returns what is wrong, or None."""
+"""Returns the problem, or None."""
 
 
 @dataclass(frozen=True)

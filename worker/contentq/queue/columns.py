@@ -68,7 +68,7 @@ def _check_of(column: Column) -> Callable[[str], str | None]:
 
 
 PROBLEM: dict[str, Callable[[str], str | None]] = {column.name: _check_of(column) for column in SETTABLE}
-"""By column: a function that returns what is wrong with a text as its value, or None."""
+"""By column: a function that returns the problem with a text as its value, or None."""
 
 NAMES = tuple(PROBLEM)
 """The columns that a producer may set."""

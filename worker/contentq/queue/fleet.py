@@ -33,7 +33,7 @@ class EndedTasks(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """A moment of the database: the transactions that were committed by then."""
+    """A point in time of the database, with the transactions committed by then."""
 
     at: float
     snapshot: str

@@ -103,7 +103,7 @@ def _all_or_nothing(connection: Connection) -> Iterator[None]:
         with connection.transaction():
             yield
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        # A rule of this database beyond those that are checked here.
+        # A rule of this database that the checks here do not know.
         parts = [error.diag.message_primary, error.diag.message_detail]
         raise InputRefused(f"the database refused a task: {'; '.join(filter(None, parts))}") from None
 

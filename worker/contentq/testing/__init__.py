@@ -1,4 +1,4 @@
-"""For tests of your own handlers.
+"""Tests your own handlers.
 
 Without a database, call the handler with a fake task and a fake context:
 
@@ -7,14 +7,14 @@ Without a database, call the handler with a fake task and a fake context:
     task = make_task(topic="Tea")
     content = asyncio.run(write(task, make_context(task)))
 
-On a database of yours, migrated, through the real queue:
+With your own migrated database, through the real queue:
 
     from contentq.testing import run_task, run_until_empty
 
     ran = run_task(dsn, write, task_id)
     assert (ran.status, ran.content.title) == ("completed", "Tea")
 
-Each of the two that need a database has a twin to be awaited: run_task_async, run_until_empty_async.
+In coroutines, use run_task_async and run_until_empty_async.
 """
 
 from contentq.engine.tally import Counts

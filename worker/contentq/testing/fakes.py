@@ -70,7 +70,7 @@ def make_task(
 
 
 def previous_content_of(markdown: str) -> PreviousContent:
-    """A Markdown text as what an earlier attempt has produced and a reviewer has rejected.
+    """Represents a Markdown text as the content of an earlier attempt that a reviewer rejected.
 
     Its first heading is the title.
     """
@@ -78,7 +78,7 @@ def previous_content_of(markdown: str) -> PreviousContent:
 
 
 class FakeContext(Context):
-    """The context of an `async def` handler that is called directly; reported is what it told of its progress."""
+    """The context of an `async def` handler that is called directly. `reported` has its progress reports."""
 
     __slots__ = ("reported",)
 
@@ -127,8 +127,9 @@ def make_context(
 ) -> FakeContext:
     """The context to call an `async def` handler with.
 
-    previous_content: what an earlier attempt has produced; a text is taken as Markdown. connection: what
-    context.connection() gives; it is yours to commit or roll back. Without one, that raises NoDatabase.
+    previous_content: the content of an earlier attempt; a text is treated as Markdown. connection: the connection
+    that context.connection() returns; commit or roll it back yourself. Without one, context.connection() raises
+    NoDatabase.
     """
     return FakeContext(task, _content(previous_content), connection)
 

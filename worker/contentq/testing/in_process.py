@@ -1,7 +1,7 @@
-"""A worker inside a test: it runs one task, or all there are, on the test's own database, and is gone again.
+"""A worker inside a test: it runs one task, or all waiting tasks, on the test's own database, and then ends.
 
-It is the worker of `contentq worker`, with the same claims (but for their order), the same fencing and the same
-reports; only signals and logging are left to the test, and no gate hears of refusals: that would outlive the test.
+It is the worker of `contentq worker`, with the same claims (except for their order), fencing and reports. It does
+not handle signals or set up logging, and does not report refusals to gates, because gates would outlive the test.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ POLL = 0.5
 """Seconds between checks for tasks that other sessions have locked."""
 
 SHOWN = 3
-"""Unfinished tasks that an error names."""
+"""Maximum number of unfinished tasks that an error names."""
 
 _UNFINISHED = """
     SELECT task_id, status, attempt, error_message, count(*) OVER ()
@@ -63,38 +63,38 @@ class RanTask:
     task_id: str
 
     status: str
-    """pending when it was put back: a retry is left, or it was snoozed."""
+    """pending if the task was requeued for a retry or a revision, or snoozed."""
 
     attempt: int
     retry_count: int
 
     revision_count: int
-    """How often its draft went back, since checks of it failed."""
+    """How often its draft was revised because its checks failed."""
 
     result: Any
-    """The result, read from its JSON; None without one."""
+    """The parsed JSON result; None if there is none."""
 
     content: PreviousContent | None
-    """The row of contents that the task names."""
+    """The row of contents that the task refers to."""
 
     error_message: str | None
 
     scheduled_at: datetime | None
-    """When a task that was put back may be claimed again; None for at once."""
+    """When a retried or snoozed task may be claimed again; None if at once."""
 
     state: dict[str, Any]
-    """What the handler keeps for the next attempt (Snooze); empty for nothing."""
+    """The state for the next attempt (Snooze); empty if there is none."""
 
 
 def run_task(dsn: str, handler: Any, task_id: str | int, *, timeout: float = TIMEOUT) -> RanTask:
-    """Makes one attempt at one pending task, whatever else waits, and returns its row as it is then.
+    """Makes one attempt at one pending task, regardless of other tasks, and returns its row afterwards.
 
-    handler: a function, an object with __call__, or a name as for `contentq worker`. task_id: its task_id, or as a
-    number its id. It is claimed also when it is scheduled for later, so that calling this again makes the retry.
-    timeout: seconds.
+    handler: a function, an object with __call__, or a name as for `contentq worker`. task_id: its task_id, or its
+    id as a number. A task scheduled for later is claimed as well, so that a second call makes the retry. timeout:
+    seconds.
 
-    Raises DatabaseUnreachable, SchemaMismatch, HandlerUnusable; NotRunnable when there is no such task, or it is
-    not pending; DidNotEnd when the handler takes longer than the timeout.
+    Raises DatabaseUnreachable, SchemaMismatch, HandlerUnusable; NotRunnable if the task does not exist or is not
+    pending; DidNotEnd if the handler exceeds the timeout.
     """
     return _run("run_task", run_task_async, dsn, handler, task_id, timeout=timeout)
 
@@ -106,7 +106,7 @@ async def run_task_async(dsn: str, handler: Any, task_id: str | int, *, timeout:
     with database.connect(APPLICATION) as connection:
         task = _pending(connection, task_id)
         if task.is_overdue:
-            # As in any queue, maintenance comes before the claim.
+            # As in any queue, maintenance precedes the claim.
             operations.sweep_timeouts(connection)
             return _read_row(connection, task.task_id)
     source = OneTask(task.id)
@@ -131,13 +131,13 @@ def run_until_empty(
     at_once: bool = True,
     timeout: float = TIMEOUT,
 ) -> Counts:
-    """Works off all that waits, retries and what was snoozed included; returns how many attempts ended how.
+    """Processes all waiting tasks, including retries and snoozed tasks; returns the number of attempts by outcome.
 
-    handler: as for run_task(). concurrency: tasks that run at once. at_once: retries and snoozed tasks run without
-    their wait. Tasks that were scheduled for later from the start stay. timeout: seconds.
+    handler: as for run_task(). concurrency: tasks that run at once. at_once: whether retries and snoozed tasks run
+    without delay. Tasks that were submitted with a later scheduled_at stay. timeout: seconds.
 
-    Raises DatabaseUnreachable, SchemaMismatch, HandlerUnusable; DidNotEnd when something still waits or runs after
-    the timeout.
+    Raises DatabaseUnreachable, SchemaMismatch, HandlerUnusable; DidNotEnd if a task still waits or runs after the
+    timeout.
     """
     return _run(
         "run_until_empty",
@@ -227,7 +227,10 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
 
 
 def _was_reported(counts: Counts) -> bool:
-    """Whether the one attempt has ended after all: what blocks the event loop ends while it is being stopped."""
+    """Whether the attempt has ended after all:
+
+    a handler that blocks the event loop may end while the worker stops.
+    """
     others = (counts.failed, counts.retried, counts.revised, counts.snoozed, counts.timed_out, counts.refused)
     return any((counts.completed, *others))
 
@@ -241,7 +244,7 @@ def _describe_stop(handler: Handler) -> str:
 
 
 def _describe_unfinished(connection: psycopg.Connection[TupleRow]) -> str:
-    """What still waits or runs; nothing when the last handlers have blocked the loop, and ended after all."""
+    """The tasks that still wait or run; empty if the last handlers blocked the event loop but then ended."""
     rows = connection.execute(_UNFINISHED, [SHOWN]).fetchall()
     tasks = [
         f"{task_id} is {status} after {attempt} attempts" + (f" ({error})" if error else "")

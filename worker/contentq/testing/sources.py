@@ -1,4 +1,4 @@
-"""What a worker claims inside a test: exactly one task; or all that waits, without its waiting."""
+"""Sources of tasks inside a test: exactly one task, or all waiting tasks without their delays."""
 
 from __future__ import annotations
 
@@ -30,31 +30,34 @@ _WAITING = """
 
 @dataclass(frozen=True)
 class Found:
-    """A task, by its names, and what is checked before its claim."""
+    """The names of a task, and the values that are checked before its claim."""
 
     id: int
     task_id: str
     status: str
     is_overdue: bool
-    """Whether its deadline is over."""
+    """Whether its deadline has passed."""
 
 
 def find(connection: psycopg.Connection[TupleRow], name: str | int) -> Found | None:
-    """The task with this task_id (a text) or id (a number); None when there is none."""
+    """The task with this task_id (a text) or id (a number); None if it does not exist."""
     values = {"id": None, "task_id": name} if isinstance(name, str) else {"id": name, "task_id": None}
     row = connection.execute(_FIND, values).fetchone()
     return None if row is None else Found(*row)
 
 
 class OneTask:
-    """A source of one attempt at one task. For that no time has to come: a retry's delay is not waited for."""
+    """A source of one attempt at one task. It ignores scheduled_at: a retry does not wait."""
 
     def __init__(self, id_: int) -> None:
         self._id = id_
         self._is_asked = False
 
     async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int) -> Claimed:
-        """Claims the task, the first time; nothing when it cannot be had, or is locked by another session."""
+        """Claims the task on the first call.
+
+        Returns nothing if it is not claimable or is locked by another session.
+        """
         wanted = [] if self._is_asked else [self._id]
         claimed = await contract.claim(connection, worker_id, max_tasks, wanted)
         self._is_asked = True
@@ -63,15 +66,18 @@ class OneTask:
     async def anything_waits(
         self, _connection: contract.Connection, _categories: Sequence[str] | None, _idle_for: float
     ) -> bool:
-        """Whether it is still to be claimed."""
+        """Whether it was not claimed yet."""
         return not self._is_asked
 
 
 class AtOnce:
-    """The whole queue as a source, in which tasks that were put back for a while are ready at once."""
+    """The whole queue as a source, in which retried and snoozed tasks are ready at once."""
 
     async def claim(self, connection: contract.Connection, worker_id: int, max_tasks: int) -> Claimed:
-        """Claims by name what is ready, waits for its retry or was snoozed: no gate counts in a test."""
+        """Claims by id all tasks that are ready, wait for a retry or are snoozed.
+
+        Gates have no effect in a test.
+        """
         cursor = await connection.execute(_WAITING, [max_tasks])
         waiting = [row[0] for row in await cursor.fetchall()]
         return (await contract.claim(connection, worker_id, max_tasks, waiting))._replace(waits_for=None)

@@ -18,7 +18,7 @@ from contentq.queue.outcomes import Held, Outcome, Overdue
 from contentq.testing.fakes import FakeContext, FakeThreadContext
 
 PATIENCE = 2.0
-"""Seconds that a handler gets to end after its deadline; a worker waits for it, but no one else does."""
+"""Seconds after its deadline within which a handler may end; a worker waits as long."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Trial:
     seconds: float
 
     goes_on: bool = False
-    """Whether the handler still runs, past its deadline."""
+    """Whether the handler still runs after its deadline."""
 
 
 async def run_trial(handler: Handler, context: FakeContext | FakeThreadContext) -> Trial:
     """Runs a handler on the task of a context, until its deadline.
 
-    handler and context must be both for coroutines, or both for threads. Raises NoDatabase when the handler asks
-    for a connection that the context does not have.
+    handler and context must both be for coroutines, or both for threads. Raises NoDatabase if the handler requests
+    a connection that the context does not have.
     """
     task = context.task
     held = Held(0, task.id, task.attempt, task.task_id)
@@ -105,12 +105,12 @@ def _in_a_thread(handler: Handler, context: FakeContext | FakeThreadContext) -> 
 
 
 def _retrieve(attempt: asyncio.Future[_Ended]) -> None:
-    """Has asyncio not complain that no one has looked, when Ctrl-C has ended it all."""
+    """Suppresses asyncio's warning about an exception that was never retrieved, after Ctrl-C."""
     if not attempt.cancelled():
         attempt.exception()
 
 
 def _without_our_frame(error: BaseException) -> BaseException:
-    """The error with a traceback that begins in the handler, if it came as far."""
+    """The error with a traceback that begins in the handler, if the handler was reached."""
     trace = error.__traceback__
     return error.with_traceback(trace.tb_next) if trace is not None and trace.tb_next is not None else error

@@ -16,11 +16,11 @@ _OWN = ("title", "body", "word_count", "result")
 
 
 def answer_of(stdout: bytes, topic: str | None) -> Answer:
-    """What a handler returns for this output of a program that has ended well.
+    """Returns the handler's result for this output of a program that succeeded.
 
-    Nothing: None. A JSON object with title and body: content, the other members being those of its result. Another
-    JSON object: the result. Anything else: content in Markdown, whose first heading, or the topic, is the title.
-    Raises PermanentError when it is not UTF-8, or was meant to be JSON and is not.
+    No output: None. A JSON object with title and body: content; its other members go into the result. Another JSON
+    object: the result. Anything else: content in Markdown, with its first heading, or the topic, as the title.
+    Raises PermanentError for output that is not UTF-8, or is malformed JSON.
     """
     try:
         text = stdout.decode("utf-8-sig")
@@ -39,13 +39,13 @@ def answer_of(stdout: bytes, topic: str | None) -> Answer:
 
 
 def draft_of(members: dict[str, Any]) -> GeneratedContent | None:
-    """The content in these members of a JSON object; None without title and body. Raises PermanentError."""
+    """The content in these members of a JSON object; None if it lacks title and body. Raises PermanentError."""
     answer = _answer_of_object(members, None)
     return answer if isinstance(answer, GeneratedContent) else None
 
 
 def object_or_nothing(stdout: bytes) -> dict[str, Any]:
-    """The JSON object that this output is; an empty one when it is something else."""
+    """The JSON object in this output; empty if the output is something else."""
     try:
         value = json.loads(stdout.decode("utf-8-sig"))
     except (ValueError, RecursionError):
@@ -54,7 +54,7 @@ def object_or_nothing(stdout: bytes) -> dict[str, Any]:
 
 
 def usage_of(members: dict[str, Any]) -> dict[str, Any] | None:
-    """The members that report usage; None without any."""
+    """The members that report usage; None if there are none."""
     return {name: members[name] for name in MEMBERS if name in members} or None
 
 

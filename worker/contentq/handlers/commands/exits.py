@@ -26,12 +26,12 @@ _OF_CHECKS = ("failed_checks", "max_revisions", "keep_for_review")
 
 
 def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerError:
-    """The error for a program that has ended so. code: not 0; negative the number of the signal that killed it.
+    """The error for a program that failed.
 
-    stderr: the last of what it wrote there. With exit code 75, standard output may be a JSON object: retry_after
-    (seconds), rate_limited (true: no retry is charged), and with it gate and nothing_left, as in RateLimited; or
-    failed_checks (a text, or a list of them) with a draft, as in CheckFailed; or
-    snooze (seconds), and with it state, as in Snooze; with any code, what the attempt has cost.
+    code: not 0; negative for the signal that killed it. stderr: the end of its standard error. With exit code 75,
+    standard output may be a JSON object with these members: retry_after (seconds); rate_limited (true: no retry is
+    charged), with gate and nothing_left as in RateLimited; failed_checks (a text or a list) with a draft, as in
+    CheckFailed; snooze (seconds), with state as in Snooze. With any code, it may have the usage of the attempt.
     """
     said = object_or_nothing(stdout)
     usage = usage_of(said)
@@ -59,7 +59,7 @@ def error_of(program: str, code: int, stdout: bytes, stderr: str) -> HandlerErro
 
 
 def _failed_checks(value: Any) -> str:
-    """The failed checks, one per line; empty without any."""
+    """The failed checks, one per line; empty if there are none."""
     return "\n".join(text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
 
 

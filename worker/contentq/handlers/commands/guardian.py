@@ -1,15 +1,16 @@
-"""Kills the programs of a worker that was itself killed, and what programs leave behind in other sessions.
+"""Kills the programs of a worker that was itself killed, and processes that programs leave in other sessions.
 
-A worker that gets SIGKILL can end nothing. So a small process beside it, started with its first program, is told
-of each process group that begins and ends. It waits for the end of its standard input, a pipe that only the
-worker holds: the kernel closes it, however the worker ends. What is left then gets SIGTERM, and SIGKILL later.
-A program of which it was not told yet goes on: one that was started in the last milliseconds.
+A worker that gets SIGKILL cannot end its programs. Therefore it starts a small helper process with its first
+program, and sends it each process group that begins or ends. The helper waits for the end of its standard input, a
+pipe that only the worker holds: the kernel closes it however the worker ends. The helper then sends SIGTERM to the
+remaining groups, and SIGKILL later. A program started in the last milliseconds may survive, because the helper
+does not know it yet.
 
-A process that has made itself a session of its own (setsid) is in no group that is known. On Linux it is found by
-a variable of its environment, MARK, which it has inherited: once a program has ended, all that have its mark are
-killed. One that has cleared its environment as well, or belongs to another user, is not found.
+A process that creates its own session (setsid) is in no known group. On Linux, the helper finds it by an inherited
+environment variable, MARK: after a program has ended, all processes with its mark are killed. A process that also
+clears its environment, or belongs to another user, is not found.
 
-This file is both: the worker's side, and the program that the other process runs.
+This file contains both sides: the worker's, and the program of the helper process.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ TERM_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 
 MARK = "CONTENTQ_PROGRAM"
-"""The variable by which the processes of a program are known; its value is of one program alone."""
+"""The environment variable that marks the processes of a program; its value is unique to the program."""
 
 SEARCH_INTERVAL = 0.5
-"""Seconds, at least, between two searches: each looks at all processes of the machine."""
+"""Minimum seconds between two searches, because each reads all processes of the machine."""
 
 SEARCHES = 4
-"""Searches for what is left of a program: one may miss a process that is just forked."""
+"""Number of searches for the rest of a program, because a search may miss a process that is being forked."""
 
 
 class Guardian:
-    """The worker's side; one for each process, safe to use from several threads. None of it raises."""
+    """The worker's side; one for each process, safe to use from several threads. No method raises."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,19 +52,19 @@ class Guardian:
         self._owner = 0
 
     def watch(self, group: int, mark: str = "") -> None:
-        """This process group, and all with this mark, are to end with the worker."""
+        """Adds a process group; it, and all processes with this mark, end with the worker."""
         with self._lock:
             self._groups[group] = mark
             self._tell(f"+{group} {mark}\n")
 
     def forget(self, group: int) -> None:
-        """This process group has ended; what has its mark is to end now."""
+        """Removes a process group that has ended; the processes with its mark end now."""
         with self._lock:
             self._groups.pop(group, None)
             self._tell(f"-{group}\n")
 
     def dismiss(self) -> None:
-        """Lets the process go when this one exits in good order; it still ends what is left."""
+        """Lets the helper exit when this process exits normally; it still ends the remaining processes."""
         process, self._process = self._process, None
         if process is not None and self._owner == os.getpid():
             assert process.stdin is not None
@@ -84,7 +85,7 @@ class Guardian:
         self._start()
 
     def _start(self) -> None:
-        """Starts the process, and tells it of all groups that there are."""
+        """Starts the helper, and sends it all current groups."""
         self._process = None
         if not self._groups or not sys.executable:
             return
@@ -112,7 +113,7 @@ atexit.register(GUARDIAN.dismiss)
 
 
 class Watch:
-    """What the other process knows: the marks of the groups that there are, and of those that have ended."""
+    """The state of the helper: the marks of the current groups, and of the ended ones."""
 
     def __init__(self) -> None:
         self.groups: dict[int, str] = {}
@@ -120,7 +121,7 @@ class Watch:
         self._begun = b""
 
     def hear(self, data: bytes) -> None:
-        """Takes what the worker tells."""
+        """Handles a message of the worker."""
         *lines, self._begun = (self._begun + data).split(b"\n")
         for line in lines:
             group, _, mark = line[1:].decode().partition(" ")
@@ -130,7 +131,7 @@ class Watch:
                 self.ended[gone] = 0
 
     def search(self) -> None:
-        """Kills what is left of the programs that have ended, as far as it can be seen."""
+        """Kills the remaining visible processes of ended programs."""
         for pid in _marked(self.ended):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -138,7 +139,7 @@ class Watch:
 
 
 def _marked(marks: Collection[str]) -> list[int]:
-    """The processes that have one of these marks; none where there is no /proc."""
+    """The processes that have one of these marks; empty if there is no /proc."""
     found: list[int] = []
     names = os.listdir("/proc") if marks and os.path.isdir("/proc") else []
     for name in names:
@@ -147,7 +148,7 @@ def _marked(marks: Collection[str]) -> list[int]:
         try:
             with open(f"/proc/{name}/environ", "rb") as file:
                 environment = file.read()
-        except OSError:  # it has ended, or is another user's
+        except OSError:  # it has ended, or belongs to another user
             continue
         _, is_there, after = (b"\0" + environment).partition(f"\0{MARK}=".encode())
         mark = after.partition(b"\0")[0].decode("utf-8", "replace")
@@ -157,7 +158,7 @@ def _marked(marks: Collection[str]) -> list[int]:
 
 
 def _kill(watch: Watch) -> None:
-    """Ends all that there is."""
+    """Ends all known groups and marked processes."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for group in watch.groups:
             with contextlib.suppress(OSError):
@@ -171,7 +172,7 @@ def _kill(watch: Watch) -> None:
 
 
 def _main() -> None:
-    """Until the worker has ended."""
+    """Runs until the worker has ended."""
     watch, next_search = Watch(), 0.0
     while True:
         ready = select.select([0], [], [], max(0.0, next_search - time.monotonic()) if watch.ended else None)[0]

@@ -1,6 +1,6 @@
-"""The `command` handler: any program, one process for each attempt.
+"""The `command` handler: runs any program, one process for each attempt.
 
-It reads the task as JSON from standard input and writes what it made to standard output;
+The program reads the task as JSON from standard input and writes its result to standard output;
 docs/how-to/run-a-program.md has the whole contract. Its process group is killed when the attempt is stopped.
 """
 
@@ -30,14 +30,16 @@ T = TypeVar("T")
 log = logging.getLogger("contentq.handlers.command")
 
 STDOUT_LIMIT = 4_000_000
-"""Bytes that a program may write to standard output. A worker may have to hold this for each of its slots, and
-more than twenty times as much of JSON that is nothing but brackets."""
+"""Maximum size of standard output, in bytes.
+
+A worker may hold this once for each slot, and more than twenty times as much for JSON that consists of brackets.
+"""
 
 LARGE = 20_000
 """Size, in bytes, from which an output is parsed in a thread, so that it does not delay other tasks."""
 
 KEPT = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL")
-"""Environment variables that every program gets, beside those that begin with LC_."""
+"""Environment variables that every program gets, in addition to those that begin with LC_."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -47,8 +49,8 @@ _PROGRESS = re.compile(r"contentq:progress\s+(\d+(?:\.\d*)?|\.\d+)(?:\s+(.*))?$"
 class CommandHandler:
     """Runs a program on each task.
 
-    command: the program and its arguments. environment: names of further environment variables that it gets, as
-    far as they are set when the worker starts. Raises HandlerUnusable when it could not be started.
+    command: the program and its arguments. environment: names of further environment variables to pass, if they
+    are set when the worker starts. Raises HandlerUnusable if the program cannot be started.
     """
 
     def __init__(self, command: Sequence[str] = (), environment: Sequence[str] = ()) -> None:
@@ -59,11 +61,11 @@ class CommandHandler:
         _check(command[0], self._environment.get("PATH", os.defpath))
 
     def introduce(self) -> None:
-        """Keeps the programs from reading the environment of the worker in /proc, before there are any."""
+        """Before any program starts, keeps programs from reading the environment of the worker in /proc."""
         hide_process()
 
     async def __call__(self, task: Task, context: Any) -> Answer:
-        """The program's output.
+        """The result from the program's output.
 
         Raises TemporaryError, RateLimited or PermanentError, depending on how it ended.
         """
@@ -102,7 +104,7 @@ class CommandHandler:
         return await _take_apart(ended.stdout, answer_of, ended.stdout, task.topic)
 
     def _environment_of(self, task: Task) -> dict[str, str]:
-        """With the trace context, as https://opentelemetry.io/docs/specs/otel/context/env-carriers/ has it."""
+        """Adds the trace context, as https://opentelemetry.io/docs/specs/otel/context/env-carriers/ specifies."""
         traceparent = current_traceparent() or task.traceparent
         return {**self._environment, **({"TRACEPARENT": traceparent} if _is_traceparent(traceparent) else {})}
 
@@ -118,7 +120,7 @@ async def _take_apart(stdout: bytes, function: Callable[..., T], *arguments: Any
 
 
 def _select_environment(environment: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
-    """The variables that a program gets. Raises HandlerUnusable for a name that can be none."""
+    """The variables that a program gets. Raises HandlerUnusable for an invalid name."""
     for name in asked:
         if "=" in name:
             raise HandlerUnusable(
@@ -133,7 +135,7 @@ def _select_environment(environment: Mapping[str, str], asked: Sequence[str]) ->
 
 
 def _check(program: str, path: str) -> None:
-    """Raises HandlerUnusable when there is no such program, or when it cannot be run."""
+    """Raises HandlerUnusable if there is no such program, or it is not executable."""
     if os.sep not in program:
         if shutil.which(program, path=path) is None:
             here = " (that of the current folder is ./" + program + ")" if Path(program).exists() else ""
@@ -156,7 +158,7 @@ def _check(program: str, path: str) -> None:
 
 
 def _is_text(line: bytes) -> bool:
-    """Whether a file that begins so is a text; also one that is empty, or has a byte order mark."""
+    """Whether a file that begins with these bytes is text; also true if it is empty or has a byte order mark."""
     try:
         return line.decode("utf-8-sig").expandtabs().rstrip("\r").isprintable()
     except UnicodeDecodeError:
@@ -164,7 +166,7 @@ def _is_text(line: bytes) -> bool:
 
 
 def _check_interpreter(program: str, first_line: bytes, path: str) -> None:
-    """Raises HandlerUnusable when what the first line of a script names is not there."""
+    """Raises HandlerUnusable if the interpreter in a script's first line does not exist."""
     words = first_line.decode("utf-8", "replace").split()
     if first_line.endswith(b"\r"):
         raise HandlerUnusable(f"--command: {program!r} cannot be run: its lines end with \\r\\n")

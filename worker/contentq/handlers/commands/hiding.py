@@ -1,4 +1,4 @@
-"""Keeping the worker's own environment and memory from the programs that it runs, which have the same user."""
+"""Hides the worker's environment and memory from the programs that it runs as the same user."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _PR_SET_DUMPABLE = 4
 def hide_process() -> None:
     """On Linux, makes /proc/PID/environ and the memory of this process unreadable for other processes of its user.
 
-    Root can read them all the same. It also turns off core dumps, and debuggers that are not root's; programs that
-    are started are not affected.
+    Root can still read them. This also disables core dumps, and debuggers of users other than root. Started
+    programs are not affected.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):

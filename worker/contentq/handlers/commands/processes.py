@@ -1,4 +1,4 @@
-"""A program in a process group of its own: run to its end within its limits, or killed with all it has started."""
+"""Runs a program in its own process group, to its end or to one of its limits, and ends the whole group."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from typing import Any
 from contentq.handlers.commands.guardian import GUARDIAN, MARK
 
 TERM_GRACE = 1.0
-"""Seconds between SIGTERM and SIGKILL; a stopping worker gives its handlers 2 seconds in all."""
+"""Seconds between SIGTERM and SIGKILL; a stopping worker gives its handlers 2 seconds in total."""
 
 LAST_WORDS = 1.0
 """Seconds for the processes that a program leaves behind to finish its output, as `tee` may have to."""
 
 EMPTYING = 0.2
-"""Seconds to read the last of those that were killed; others that have left the group may hold the output."""
+"""Seconds to read the rest of killed processes' output; processes that have left the group may keep it open."""
 
 KILLED = 1.0
-"""Seconds for a process to vanish after SIGKILL; one that is stuck in the kernel may not."""
+"""Seconds for a process to vanish after SIGKILL; a process that is stuck in the kernel may not."""
 
 DESCRIPTORS = 8
-"""File descriptors that a start needs: three pipes, one to wait for the end, one to spare."""
+"""File descriptors that a start needs: three pipes, one to wait for the end, one spare."""
 
 FLOOD = 32_768
-"""Bytes in one piece of standard error after which the next has to wait: a pipe holds twice as many."""
+"""Bytes in one piece of standard error above which reading pauses: a pipe holds twice this number."""
 
 PAUSE = 0.02
-"""Seconds that it waits, so that a program that writes without end slows down itself, and not the worker."""
+"""Seconds of the pause, so that a program that writes without end slows itself down, and not the worker."""
 
 POLL = 0.02
-"""Seconds between two looks at whether a process group still exists."""
+"""Seconds between two checks that a process group still exists."""
 
 
 class OutputTooLarge(Exception):
@@ -61,15 +61,14 @@ async def run(
     stdout_limit: int,
     on_stderr: Callable[[bytes], None],
 ) -> Ended:
-    """Runs a program to its end, without a shell, in the current folder; nothing of its group outlives the call.
+    """Runs a program to its end, without a shell, in the current folder. No process of its group outlives the
+    call.
 
-    What has left the group is ended by the guardian a moment later, where it can find it.
-
-    Standard input is a file, so that it may be left unread, and opened as /dev/stdin. stdout_limit: bytes.
-    on_stderr is told what is written to standard error, in pieces; it must not raise.
-
-    Raises OSError when the program cannot be started, and OutputTooLarge. When cancelled, the whole group gets
-    SIGTERM, and SIGKILL a second later, or when cancelled again.
+    The guardian ends processes that have left the group a moment later, if it can find them. Standard input is a
+    file, so that the program may leave it unread, or open it as /dev/stdin. stdout_limit: bytes. on_stderr gets
+    pieces of standard error; it must not raise. Raises OSError if the program cannot be started, and
+    OutputTooLarge. On cancellation, the whole group gets SIGTERM, then SIGKILL a second later or on a second
+    cancellation.
     """
     program = _Program(stdout_limit, on_stderr)
     try:
@@ -84,7 +83,7 @@ async def run(
 
 
 class _Program(asyncio.SubprocessProtocol):
-    """One run. It is in a session, and so in a process group, that has the id of the program itself."""
+    """One run. Its session, and so its process group, has the id of the program."""
 
     def __init__(self, stdout_limit: int, on_stderr: Callable[[bytes], None]) -> None:
         self._stdout_limit = stdout_limit
@@ -105,7 +104,7 @@ class _Program(asyncio.SubprocessProtocol):
 
     @property
     def code(self) -> int:
-        """The exit code of the program, which has ended."""
+        """The exit code of the ended program."""
         code = self._transport.get_returncode() if self._transport is not None else None
         assert code is not None
         return code
@@ -115,10 +114,10 @@ class _Program(asyncio.SubprocessProtocol):
         self._starting = asyncio.get_running_loop().create_task(self._begin(command, stdin, environment))
         self._starting.add_done_callback(_forget_error)
         try:
-            # A start that is cut off halfway would leave a program of which no one knows.
+            # A cancelled start would leave a program that nothing tracks.
             await asyncio.shield(self._starting)
         except (OSError, RuntimeError) as error:
-            # It may run all the same: there was no file descriptor or thread left to wait for its end.
+            # The program may run nevertheless: no file descriptor or thread was left to wait for its end.
             self._unwatched = True
             raise error if isinstance(error, OSError) else OSError(errno.EAGAIN, str(error)) from error
 
@@ -138,7 +137,7 @@ class _Program(asyncio.SubprocessProtocol):
             )
 
     async def last_words(self) -> None:
-        """Waits, when it has ended, until no process holds its output any more, or for as long as is allowed."""
+        """After the end of the program, waits until no process has its output open, up to the time limit."""
         if not self._silent.is_set():
             await _within(LAST_WORDS, self._silent)
         if not self._silent.is_set():
@@ -146,7 +145,7 @@ class _Program(asyncio.SubprocessProtocol):
             await _within(EMPTYING, self._silent)
 
     async def end(self) -> None:
-        """Ends what is left of its group, and closes what it held."""
+        """Ends the rest of its group, and closes its pipes."""
         self._unwanted = True
         if self._starting is not None:
             await asyncio.wait({self._starting})
@@ -177,7 +176,7 @@ class _Program(asyncio.SubprocessProtocol):
             asyncio.get_running_loop().call_later(KILLED, transport.get_extra_info("subprocess").poll)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """It has written; what is more than it may is dropped, so that it can go on to its end."""
+        """Collects output; drops what exceeds the limit, so that the program can continue to its end."""
         if fd == 2:
             self._on_stderr(data)
             if len(data) >= FLOOD and self._transport is not None:
@@ -191,29 +190,29 @@ class _Program(asyncio.SubprocessProtocol):
             self.stdout += data
 
     def pipe_connection_lost(self, fd: int, _exc: Exception | None) -> None:
-        """Called when no process holds this end of its output."""
+        """Called when no process has this end of its output open."""
         self._open.discard(fd)
         if not self._open:
             self._silent.set()
 
     def process_exited(self) -> None:
-        """The program has ended; others of its group may be there still."""
+        """The program has ended; others of its group may still run."""
         self._exited.set()
         self.ended.set()
         if self._unwanted and self._transport is not None:
             self._transport.close()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Called when it has ended and everything is closed."""
+        """Called when the program has ended and all pipes are closed."""
         self._lost.set()
 
     async def _gone(self, seconds: float) -> None:
-        """Waits until no process of its group is left, or none that has anything to say; at most so long."""
+        """Waits, up to this time, until the group has no process, or none that can still write output."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + seconds
         while self._signal(0) and loop.time() < give_up:
             if self._exited.is_set() and self._silent.is_set():
-                break  # the rest may be zombies that no one reaps, as in a container without an init
+                break  # the rest may be zombies that nothing reaps, as in a container without an init
             await asyncio.sleep(POLL)
 
     def _kill(self) -> None:
@@ -224,31 +223,32 @@ class _Program(asyncio.SubprocessProtocol):
         self._group = None
 
     def _close(self) -> None:
-        """Closes its output, which others may hold that have left its group."""
+        """Closes its output, which processes that left its group may keep open."""
         for fd in self._open:
             pipe = self._transport.get_pipe_transport(fd) if self._transport is not None else None
             if pipe is not None:
                 pipe.close()
 
     def _signal(self, number: int) -> bool:
-        """Whether there was a process in its group to be told; 0 only asks.
+        """Sends a signal to its group; returns whether the group has a process. Signal 0 only checks.
 
-        The id belongs to the group for as long as it has a member. After the first "no" it may be given to
-        others, and is not used again.
+        The id belongs to the group while it has a member. After the first false the id may be reused, so it gets
+        no further signals.
         """
         if self._group is None:
             return False
         try:
             os.killpg(self._group, number)
-        except (ProcessLookupError, PermissionError):  # macOS says the second of a group of zombies
+        except (ProcessLookupError, PermissionError):  # macOS returns the second for a group of zombies
             return False
         return True
 
 
 def _require_descriptors(fd: int) -> None:
-    """Raises OSError unless there are file descriptors left for a start.
+    """Raises OSError unless enough file descriptors are left for a start.
 
-    Where they run out in its midst, Python 3.10 does not close all of them, and 3.12 leaves the program running.
+    If they run out during a start, Python 3.10 does not close all of them, and Python 3.12 leaves the program
+    running.
     """
     opened: list[int] = []
     try:
@@ -260,7 +260,7 @@ def _require_descriptors(fd: int) -> None:
 
 
 def _forget_error(task: asyncio.Task[object]) -> None:
-    """Has a task's error taken note of, when no one waits for it any more."""
+    """Retrieves a task's exception that nothing awaits any more."""
     if not task.cancelled():
         task.exception()
 

@@ -1,4 +1,4 @@
-"""What a program writes to standard error: line by line, however long and however many, and the last of it."""
+"""Reads the standard error of a program: splits it into lines of limited length and number, and keeps the end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ LINE_LENGTH = 2_000
 """Maximum length of a line, in characters; the rest is dropped."""
 
 TAIL_LENGTH = 2_000
-"""Length of the end, in characters, that goes into an error message."""
+"""Length of the end that goes into an error message, in characters."""
 
 LINES_PER_SECOND = 100
-"""Lines logged per second; of the others, only the number is logged."""
+"""Lines logged per second; the rest is only counted."""
 
 LOOKED_AT = 1_000
-"""Lines of a piece that are looked at, half of them at its beginning and half at its end; it may have 65,000."""
+"""Lines of a piece that are processed, half at its beginning and half at its end; it may have 65,000."""
 
 MARK = b"contentq:"
 """Prefix of a line that is for contentq and not for the log."""
@@ -25,11 +25,11 @@ _TAIL_BYTES = 4 * TAIL_LENGTH
 
 
 class Lines:
-    """Puts lines together from pieces, and keeps the last of them.
+    """Joins pieces into lines, and keeps the last lines.
 
-    Blank lines are dropped, long ones are cut, and control characters become spaces. take: called with each line
-    that begins with MARK; whether it was for contentq, and so goes neither to the log nor to the tail. write:
-    called with each of the others that is to be logged. leave_out: with the number of lines that were not.
+    Drops blank lines, cuts long ones, and replaces control characters by spaces. take: called with each line that
+    begins with MARK; returns whether it was for contentq, and so goes neither to the log nor to the tail. write:
+    called with each other line to log. leave_out: called with the number of lines that were not logged.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Lines:
         self._add(rest)
 
     def end(self) -> str:
-        """Ends a line that has no end yet, and returns the last that was written."""
+        """Ends an incomplete line, and returns the last lines."""
         self._end_line()
         self._tell_left_out()
         return "\n".join(filter(None, map(_text_of, self._tail.split(b"\n"))))[-TAIL_LENGTH:].strip()

@@ -1,4 +1,4 @@
-"""The task as input of a program: one JSON object on one line."""
+"""Formats the task as input of a program: one JSON object on one line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LEFT_OUT = ("started_at", "content_id", "error_message", "handler_state", "trac
 
 
 def line_of(task: Task, context: Any) -> bytes:
-    """The line, with its end; docs/how-to/run-a-program.md lists the members. What is not known is null.
+    """The line, with its newline; docs/how-to/run-a-program.md lists the members. Unknown values are null.
 
-    Members are written as `"name": value`, one space after the colon, which a Bash script may count on.
+    Members have the form `"name": value`, with one space after the colon, so that a Bash script can parse them.
     """
     seconds_left = context.seconds_left()
     members = {name: _member(value) for name, value in task._asdict().items() if name not in _LEFT_OUT}

@@ -13,17 +13,17 @@ from contentq.handlers.openai.stream import ENDED, Received
 from contentq.storable import as_text
 
 FAULTS = frozenset({"error", "network_error", "internal_error", "engine_error", "insufficient_system_resource"})
-"""Finish reasons of an answer that the provider, not the model, ended."""
+"""Finish reasons of answers that the provider ended, not the model."""
 
 _CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"})
 _FILTERED = ("content_filter", "content-filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
-"""How a finish reason begins that a content filter has said; some name the rule behind it."""
+"""How finish reasons of content filters begin; some name the rule that matched."""
 
 _FILTERED_WORDS = frozenset({"sensitive"})
 _REFUSED = "refusal"
 
 FLAWS = ("the answer was empty", "the answer was cut off", "the answer was not finished")
-"""How the message begins of what is tried once more and not twice; the next attempt finds it in the last error."""
+"""Prefixes of messages of errors that are retried only once; the next attempt finds them in the last error."""
 
 AGAIN = "for the second time"
 
@@ -42,7 +42,7 @@ def is_fault(received: Received) -> bool:
 
 
 def accept(received: Received, settings: OpenAISettings, earlier: list[str], scrub: Scrubber) -> Accepted:
-    """The article of a complete answer. Raises the error if it has none.
+    """Returns the article of a complete answer. Raises the matching error if it has none.
 
     earlier: the problems of the previous answers, if any.
     """
@@ -80,14 +80,13 @@ def accept(received: Received, settings: OpenAISettings, earlier: list[str], scr
 
 
 def flaws_in(previous_error: str | None) -> list[str]:
-    """What was wrong with the answers before this one; nothing when an operator has set the task going again after
-    it had failed for it."""
+    """The problems of the previous answers; empty if an operator has requeued the task since."""
     if previous_error is None or AGAIN in previous_error:
         return []
     return [flaw for flaw in FLAWS if flaw in previous_error]
 
 
 def remembering(message: str, flaws: list[str]) -> str:
-    """The message of an attempt that came to nothing, with what the next must know of those before it."""
+    """The message of a failed attempt, with the problems that the next attempt must know."""
     others = " and ".join(flaw for flaw in flaws if flaw not in message)
     return f"{message} (before that, {others})" if others else message

@@ -1,4 +1,4 @@
-"""The Markdown out of the text that a model has answered with."""
+"""Extracts the Markdown from a model's answer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contentq.handlers.openai.thoughts import Separated, separate
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MARKDOWN = ("", "markdown", "md")
-"""What stands behind the fence that a model puts around the whole of its answer."""
+"""Info strings of a fence around a whole answer."""
 
 
 def body_of(text: str) -> Separated:
-    """The Markdown of an answer, without a fence around it, and the thoughts that were in the text.
+    """Returns the Markdown of an answer without a fence around it, and the thoughts found in the text.
 
-    It ends with a newline; it is empty when there is nothing to read in it.
+    The Markdown ends with a newline; it is empty if the answer has no visible text.
     """
     found = separate(text.replace("\r\n", "\n"))
     body = found.answer.strip()
@@ -28,7 +28,10 @@ def body_of(text: str) -> Separated:
 
 
 def _inside_of_fence(text: str) -> str | None:
-    """What is in the one block that the whole text is; None when it is none, or one of another language."""
+    """The content of the one block that makes up the whole text.
+
+    None if there is no such block, or it has another language.
+    """
     first, _, rest = text.partition("\n")
     inside, ended, last = rest.rpartition("\n")
     opened = _FENCE.match(first)
@@ -40,7 +43,7 @@ def _inside_of_fence(text: str) -> str | None:
 
 
 def _is_closed_within(inside: str, fence: str) -> bool:
-    """Whether what looks like one block are two: its fence is closed before the end."""
+    """Whether an apparent single block is in fact two: its fence is closed before the end."""
     inner: str | None = None
     for line in inside.splitlines():
         bare = line.strip()

@@ -1,4 +1,7 @@
-"""Blocks of prompt templates that would be in no prompt: most are misspelled, and the default is paid for."""
+"""Finds blocks of prompt templates that are never rendered.
+
+Most are misspelled, and the task would pay for a default prompt.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from contentq.handlers.jinja_checks import at_fault, file_of, tree_of
 
 
 def check_blocks(templates: jinja2.Environment, name: str, roles: Sequence[str]) -> None:
-    """Raises HandlerUnusable when a block of this template is rendered nowhere, naming it and those that are.
+    """Raises HandlerUnusable if a block of this template is never rendered.
 
-    roles: the blocks that become messages. Where one of them exists, only they and what is in them is rendered;
-    where none does, what the template at the end of the chain of {% extends %} holds.
+    The error names it and the rendered blocks. roles: the blocks that become messages. If the template has any of
+    them, only these and their contents are rendered. Otherwise the template at the end of the chain of {% extends
+    %} is rendered as a whole.
     """
     chain = _chain(templates, name)
     if chain is None:
@@ -28,7 +32,7 @@ def check_blocks(templates: jinja2.Environment, name: str, roles: Sequence[str])
     while waiting:
         reached = waiting.pop()
         known.add(reached)
-        # Of each definition, since one may ask for that which it replaces with super().
+        # All definitions, because one may include the definition that it replaces, with super().
         within = {each for block in defined.get(reached, ()) for each in _named_in(block)}
         waiting += within - known
     for block in chain[0].find_all(nodes.Block):
@@ -39,9 +43,9 @@ def check_blocks(templates: jinja2.Environment, name: str, roles: Sequence[str])
 
 
 def _chain(templates: jinja2.Environment, name: str) -> list[nodes.Template] | None:
-    """A template and all that it extends, the last at the end; None when that is only known as it is rendered.
+    """A template and all that it extends, the outermost last; None if the chain is only known during rendering.
 
-    Raises HandlerUnusable when it extends itself.
+    Raises HandlerUnusable if a template extends itself.
     """
     chain: list[nodes.Template] = []
     names = [name]
@@ -66,7 +70,7 @@ def _chain(templates: jinja2.Environment, name: str) -> list[nodes.Template] | N
 
 
 def _named_in(part: nodes.Node) -> set[str]:
-    """The blocks that are rendered with this part of a template: those in it, and those it names, self.x()."""
+    """The blocks rendered with this part of a template: those inside it, and those it refers to as self.x()."""
     within = {block.name for block in part.find_all(nodes.Block)}
     of_names = (each for each in part.find_all(nodes.Getattr) if isinstance(each.node, nodes.Name))
     return within | {each.attr for each in of_names if getattr(each.node, "name", "") == "self"}

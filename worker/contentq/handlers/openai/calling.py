@@ -1,4 +1,4 @@
-"""A call of one API: the request, the stream of the answer, and their errors."""
+"""Calls one API: sends the request, reads the stream of the answer, and raises their errors."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class Answer:
     """Markdown that ends with a newline."""
 
     finish_reason: str
-    """The finish reason in the provider's words; `done` if it only marked the end."""
+    """The finish reason in the provider's words; `done` if the provider only marked the end."""
 
     usage: Mapping[str, Any]
-    """Members of a result: the model, and tokens and cost as far as they are known."""
+    """Members of a result: the model, and the known tokens and cost."""
 
     reasoning: str = ""
     """The model's reasoning, if keep_reasoning in the settings stores it."""
 
 
 class Caller:
-    """Asks one API. settings: those that hold for all of its calls, such as the times."""
+    """Calls one API. settings: those shared by all calls, such as the timeouts."""
 
     def __init__(self, at: Endpoint, settings: OpenAISettings) -> None:
         self._at = at
@@ -66,7 +66,7 @@ class Caller:
 
     @property
     def host(self) -> str:
-        """The host of the API, with its port when the address names one."""
+        """The host of the API, with its port if the address has one."""
         return self._at.host
 
     @property
@@ -75,11 +75,10 @@ class Caller:
         return self._at.base_url
 
     async def ask(self, messages: list[Message], settings: OpenAISettings, task: Task, context: Any) -> Answer:
-        """Asks, and returns what the model has written. settings: those of this task.
+        """Requests an answer and returns it. settings: those of this task.
 
-        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as
-        docs/how-to/call-a-model.md lists
-        them; with the usage of tokens that were paid for all the same.
+        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited, as listed in
+        docs/how-to/call-a-model.md. An error carries the usage if tokens were paid for.
         """
         received = Received(settings, messages)
         earlier = flaws_in(context.previous_error)
@@ -112,7 +111,7 @@ class Caller:
             await client.close()
 
     def _answer(self, received: Received, settings: OpenAISettings, earlier: list[str]) -> Answer:
-        """The complete answer. Raises its errors."""
+        """Returns the complete answer. Raises its errors."""
         if is_fault(received):
             raise self._failures.of_answer(received, settings)
         accepted = accept(received, settings, earlier, self._scrub)
@@ -126,10 +125,10 @@ class Caller:
     async def _receive(
         self, messages: list[Message], settings: OpenAISettings, received: Received, context: Any
     ) -> None:
-        """Takes in a whole answer; when it is cancelled, or the answer is refused, the stream is closed.
+        """Reads a whole answer; closes the stream if it is cancelled or the answer is refused.
 
-        What the provider does once the answer is at its end does not spoil it. Silence is no text
-        and no thoughts for chunk_timeout, whatever else comes to keep the line open.
+        Errors after the end of the answer are ignored. Only text and thoughts count as activity for chunk_timeout,
+        not data that keeps the connection open.
         """
         has_begun = False
         try:
@@ -162,7 +161,7 @@ class Caller:
         reader.end(response.headers.get("content-type", ""))
 
     def _call(self, messages: list[Message], settings: OpenAISettings) -> Any:
-        """The call, as a context in which there is a response."""
+        """Makes the call; a context that yields the response."""
         body = body_of_call(messages, settings, self._at)
         known = {name: body.pop(name) for name in ("model", "messages", "stream") if name in body}
         create: Any = self._client_on_this_loop().chat.completions.with_streaming_response.create
@@ -171,7 +170,7 @@ class Caller:
     def read(
         self, body: Any, messages: list[Message], settings: OpenAISettings, previous_error: str | None = None
     ) -> Answer:
-        """The answer in the JSON of one that came as a whole, as in the output of a batch. Raises as ask()."""
+        """The answer in the JSON of a whole answer, as in the output of a batch. Raises as ask()."""
         received = Received(settings, messages)
         try:
             Reader(settings, received).take_whole(body)
@@ -180,7 +179,7 @@ class Caller:
         return self._answer(received, settings, flaws_in(previous_error))
 
     def _client_on_this_loop(self) -> openai.AsyncOpenAI:
-        """The client that all calls share; its connections belong to the loop on which it was made."""
+        """The client shared by all calls; its connections belong to the event loop on which it was created."""
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = make_client(self._at, self._settings), loop
@@ -188,8 +187,8 @@ class Caller:
 
 
 def _is_enough(received: Received, error: Exception) -> bool:
-    """Whether the answer was at its end, so that what went wrong after that spoils nothing.
+    """Whether the answer had reached its end, so that later errors do not matter.
 
-    But an error counts that the provider has sent, such as that of a filter which sees the whole.
+    Errors sent by the provider still count, such as those of a filter that checks the whole answer.
     """
     return received.is_complete and not (is_fault(received) or isinstance(error, AnswerTooLarge | ErrorInAnswer))

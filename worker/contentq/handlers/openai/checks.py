@@ -23,13 +23,16 @@ _Texts = list[_Text]
 _Number = Annotated[int, Field(ge=0, le=10_000_000)]
 
 OnFailedChecks = Literal["fail", "review"]
-"""What becomes of the last draft whose checks fail."""
+"""What happens to the last draft when its checks fail."""
 
 Revisions = Annotated[int, Field(ge=0, le=1000)]
 
 
 class ChecksSettings(BaseModel):
-    """What a draft must be; a check that is not set is not made. The attributes are the keys of the file."""
+    """The requirements for a draft; a check that is not set does not run.
+
+    The attributes are the keys of the file.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -41,20 +44,21 @@ class ChecksSettings(BaseModel):
     links: _Texts | None = None
     no_leftovers: bool | None = None
     json_schema: _Text | None = None
-    """A file; relative to that of the settings."""
+    """The path of a file, relative to the folder of the settings."""
 
     max_likeness: Annotated[float, Field(ge=0, le=1)] | None = None
     likeness_last: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Contents of the account that it is compared with; 50 unless it is set."""
+    """Number of contents of the account to compare with; 50 by default."""
 
     function: _Text | None = None
-    """module:function of yours."""
+    """module:function of your own."""
 
 
 class DraftChecks:
-    """The checks of drafts, by category. Raises HandlerUnusable when a setting is of no use, naming file and key.
+    """The checks of drafts, by category. Raises HandlerUnusable for a bad setting, naming file and key.
 
-    everywhere: those of all categories; own: by category, each key in place of that of all. file: of the settings.
+    everywhere: the checks of all categories. own: by category; each key replaces that of all categories. file: the
+    file of the settings.
     """
 
     def __init__(
@@ -70,16 +74,16 @@ class DraftChecks:
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """Extensions of PostgreSQL that they need."""
+        """The extensions of PostgreSQL that the checks need."""
         every = [*self._everywhere, *(each for checks in self._by_category.values() for each in checks)]
         return (EXTENSION,) if any(isinstance(each, MaxLikeness) for each in every) else ()
 
     def names(self) -> list[str]:
-        """The names of those that are made in every category, unless that has its own."""
+        """The names of the checks that run in every category without its own settings."""
         return [each.name for each in self._everywhere]
 
     def body_of(self, body: str, category: str | None) -> str:
-        """A draft as it is checked and stored: one that must be JSON, without a fence around it."""
+        """A draft as it is checked and stored: a JSON draft loses the fence around it."""
         return without_fence(body) if any(each.name == "json_schema" for each in self._of(category)) else body
 
     async def check(
@@ -90,7 +94,7 @@ class DraftChecks:
         max_revisions: int,
         on_failed_checks: OnFailedChecks,
     ) -> GeneratedContent:
-        """Returns a draft whose checks have passed. Raises CheckFailed."""
+        """Returns a draft that has passed its checks. Raises CheckFailed."""
         checks = self._of(context.task.category)
         if not checks:
             return draft

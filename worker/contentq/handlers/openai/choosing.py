@@ -23,7 +23,7 @@ WHY_LENGTH = 500
 
 @dataclass(frozen=True)
 class Model:
-    """A model that may write, and its address."""
+    """A model that may be called, and its address."""
 
     chosen: Chosen
     at: Endpoint
@@ -42,7 +42,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Written:
-    """An answer, and who has written it. passed_over: those that come before it, and why not."""
+    """An answer and the model that wrote it. passed_over: the models before it, and why each was skipped."""
 
     answer: Answer
     model: Model
@@ -50,7 +50,7 @@ class Written:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Its members in the result of the task, in addition to the usage."""
+        """The members that it adds to the result of the task, in addition to the usage."""
         said: dict[str, Any] = {}
         if self.model.chosen.deployment is not None:
             said["deployment"] = self.model.chosen.deployment
@@ -60,7 +60,7 @@ class Written:
 
 
 class Models:
-    """All models of the settings. Raises HandlerUnusable when an address or a key of one cannot be used."""
+    """All models of the settings. Raises HandlerUnusable if an address or a key cannot be used."""
 
     def __init__(self, settings: OpenAISettings) -> None:
         self.settings = settings
@@ -70,21 +70,21 @@ class Models:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The gates of all, in the order of the settings."""
+        """The gates of all models, in the order of the settings."""
         return tuple(dict.fromkeys(model.gate for model in self._all()))
 
     @property
     def first(self) -> list[Model]:
-        """The model that is asked first, of each kind of task that there is."""
+        """The first model of each possible list of models."""
         return [models[0] for models in self._lists]
 
     @property
     def has_choice(self) -> bool:
-        """Whether any task can choose from more than one model."""
+        """Whether any task has more than one model."""
         return any(len(models) > 1 for models in self._lists)
 
     def of(self, task: Task) -> list[Model]:
-        """The models for a task, in the order in which they are asked."""
+        """The models for a task, in order of preference."""
         return self._made(self.settings.chosen(task.category, task.account_id))
 
     def introduce(self) -> None:
@@ -118,10 +118,10 @@ class Models:
                 )
 
     async def ask(self, messages: list[Message], task: Task, context: Any) -> Written:
-        """Asks the first model whose gate has room; when it does not take the call, the next.
+        """Calls the first model whose gate has room; if that call fails, the next.
 
-        Raises as Caller.ask() does: when all that were asked fail, the first error that another attempt may fix,
-        else the first; and NoGateHasRoom when none can be asked now.
+        Raises as Caller.ask() does. If all called models fail, raises the first error that a retry may fix,
+        otherwise the first error. Raises NoGateHasRoom if no model can be called now.
         """
         left: Sequence[Model] = self.of(task)
         passed: list[dict[str, str]] = []
@@ -131,7 +131,7 @@ class Models:
                 gate = await context.enter_gate(list(dict.fromkeys(model.gate for model in left)))
             except NoGateHasRoom:
                 if all(isinstance(error, PermanentError) for _, error in failed):
-                    raise  # what is left may take it
+                    raise  # one of the remaining models may accept it
                 raise _what_to_raise(failed) from None
             place = next(place for place, model in enumerate(left) if model.gate == gate)
             passed += [_passed(each, context.passed_over.get(each.gate, "")) for each in left[:place]]
@@ -159,7 +159,7 @@ class Models:
         """The remaining models that may be called after this error."""
         if isinstance(error, PermanentError):
             return list(left) if about(error) in self.settings.fall_through else []
-        # It is of the provider: what is behind the same gate would get the same answer.
+        # The error concerns the provider: models behind the same gate would fail in the same way.
         return [] if context.has_one_gate else [each for each in left if each.gate != failed.gate]
 
     def _all(self) -> Iterator[Model]:
@@ -175,7 +175,7 @@ class Models:
         if of_file not in self._ends:
             self._ends[of_file] = endpoint(settings)
         at = self._ends[of_file]
-        # A client has one time of silence for all of its calls, and one limit of what it takes in.
+        # A client has one silence timeout and one size limit for all of its calls.
         key = (at, settings.chunk_timeout, settings.max_characters)
         if key not in self._callers:
             self._callers[key] = Caller(at, settings)
@@ -187,9 +187,9 @@ def _passed(model: Model, why: str) -> dict[str, str]:
 
 
 def _what_to_raise(failed: Sequence[tuple[Model, HandlerError]]) -> HandlerError:
-    """The error of an attempt in which several models have failed, with what the others said.
+    """The error of an attempt in which several models failed, with the errors of the others.
 
-    Their gates have heard of them. The task may come back as soon as one of them allows it.
+    The gates were already informed. The task becomes ready as soon as one of the models allows it.
     """
     _model, error = next((each for each in failed if not isinstance(each[1], PermanentError)), failed[0])
     others = "; ".join(f"{other.chosen.settings.model}: {said}" for other, said in failed if said is not error)

@@ -23,7 +23,7 @@ NO_KEY = "none"
 """Sent to a server that needs no key, because the client requires one."""
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds to reach the server."""
+"""Seconds to connect to the server."""
 
 _TELLING = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """Loggers of the client, which log each call and, at level debug, its content."""
@@ -35,32 +35,32 @@ class Endpoint:
 
     base_url: str
     key: str | None = field(repr=False)
-    """None when the variable is not set."""
+    """None if the variable is not set."""
 
     key_variable: str = KEY_VARIABLE
-    """The variable of the environment that holds the key."""
+    """The environment variable that holds the key."""
 
     @property
     def host(self) -> str:
-        """The host, with the port when the address names one; also the gate of the handler."""
+        """The host, with the port if the address has one; also the gate of the handler."""
         parts = urlsplit(self.base_url)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
     @property
     def is_openai(self) -> bool:
-        """Whether it is OpenAI itself, or its models on Azure."""
+        """Whether this is OpenAI itself, or its models on Azure."""
         return f".{urlsplit(self.base_url).hostname}".endswith((".openai.com", ".openai.azure.com"))
 
     @property
     def max_tokens_parameter(self) -> str:
-        """What the longest answer is called there: OpenAI's newer models refuse the name that others know."""
+        """The parameter for the length limit: OpenAI's newer models refuse the name that other servers use."""
         return "max_completion_tokens" if self.is_openai else "max_tokens"
 
 
 def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """The API of the settings, else of OPENAI_BASE_URL, else OpenAI; the key of key_variable.
+    """The API of the settings, otherwise of OPENAI_BASE_URL, otherwise OpenAI; the key is from key_variable.
 
-    Raises HandlerUnusable when the address is none, or when a key is needed and missing, or no key at all.
+    Raises HandlerUnusable if the address is invalid, or the key is missing although needed or is malformed.
     """
     address = settings.base_url or environment.get("OPENAI_BASE_URL", "").strip() or OPENAI
     try:
@@ -81,11 +81,11 @@ def endpoint(settings: OpenAISettings, environment: Mapping[str, str] = os.envir
 
 
 def make_client(at: Endpoint, settings: OpenAISettings, largest: int | None = None) -> openai.AsyncOpenAI:
-    """A client for all calls of a worker; to be called on the event loop on which it is used.
+    """Returns a client for all calls of a worker; call this on the event loop on which the client is used.
 
-    It retries nothing, since the queue does, and follows no redirect, which would take the prompt to another
-    server, or store what is there as an article. It opens as many connections as there are calls at once: the
-    slots of the worker are the limit. Of an answer it takes no more than `largest` bytes, or what limits.py says.
+    The client does not retry, because the queue does. It follows no redirects, which would send the prompt to
+    another server, or store that server's page as an article. It does not limit its connections: the slots of the
+    worker are the limit. It reads at most `largest` bytes of an answer, by default the limits of limits.py.
     """
     timeout = openai.Timeout(settings.chunk_timeout, connect=min(CONNECT_TIMEOUT, settings.chunk_timeout))
     http = http_library()
@@ -106,14 +106,14 @@ def make_client(at: Endpoint, settings: OpenAISettings, largest: int | None = No
 
 
 def check_environment() -> None:
-    """Raises HandlerUnusable when the environment names a proxy or certificates that the client cannot use."""
+    """Raises HandlerUnusable if the environment names a proxy or certificates that the client cannot use."""
     try:
         openai.DefaultAsyncHttpxClient()
-    except ImportError:  # the only one that it does without until then
+    except ImportError:  # only the package for SOCKS proxies may be missing
         raise HandlerUnusable(
             f"{PROXIES} names a SOCKS proxy, which needs a package that is not installed: pip install socksio"
         ) from None
-    except (ValueError, http_library().InvalidURL):  # whose message may repeat a password
+    except (ValueError, http_library().InvalidURL):  # its message may repeat a password
         raise HandlerUnusable(
             f"{PROXIES} names a proxy that cannot be used; write http://HOST:PORT, https://HOST:PORT or "
             "socks5://HOST:PORT"
@@ -125,15 +125,15 @@ def check_environment() -> None:
 
 
 def http_library() -> Any:
-    """The module that the client makes its calls with: httpx, or httpx2 in its newer versions."""
+    """The module with which the client makes its calls: httpx, or httpx2 in newer versions."""
     base = openai.DefaultAsyncHttpxClient.__mro__[1]
     return importlib.import_module(base.__module__.partition(".")[0])
 
 
 def quieten() -> None:
-    """Keeps the client's loggers from telling of every call, unless someone has set them up to.
+    """Keeps the client's loggers quiet, unless a level was set for them.
 
-    What fails is told by the worker; what they tell at level debug are whole prompts and answers.
+    The worker logs failed calls. At level debug, these loggers would log whole prompts and answers.
     """
     for name in _TELLING:
         logger = logging.getLogger(name)

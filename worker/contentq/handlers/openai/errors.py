@@ -31,15 +31,17 @@ MESSAGE_LENGTH = 500
 
 _MALFORMED = (MalformedAnswer, EventTooLarge, StreamTooLarge, Compressed, ValueError, RecursionError)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
-"""What OpenSSL, in its versions, says of an answer that is in plain text."""
+"""OpenSSL's errors, in its various versions, for an answer in plain text."""
 
 About = Literal["unknown", "context", "filtered"]
-"""What a permanent error says of the model: there is none of that name, the prompt is too long for it, or it
-refuses the subject. Another model may do the same task."""
+"""How a permanent error concerns the model, so that another model may complete the same task.
+
+unknown: it does not exist. context: the prompt is too long for it. filtered: it refuses the subject.
+"""
 
 
 class Silence(Exception):
-    """No text of the model arrived for too long."""
+    """The model sent no text for too long."""
 
     def __init__(self, *, has_begun: bool) -> None:
         super().__init__("silence")
@@ -47,7 +49,7 @@ class Silence(Exception):
 
 
 class Failures:
-    """Makes errors of the queue of those of the client. Their messages never hold the key."""
+    """Converts errors of the client to errors of the queue. Their messages never contain the key."""
 
     def __init__(self, at: Endpoint, scrub: Scrubber) -> None:
         self._at = at
@@ -56,10 +58,10 @@ class Failures:
         self._proxy = proxy_of(at.base_url)
 
     def of(self, error: Exception, settings: OpenAISettings, received: Received) -> Exception:
-        """The error to raise; one that has nothing to do with the call is returned unchanged.
+        """Returns the error to raise; returns errors unrelated to the call unchanged.
 
-        Only what shows that the provider does not work becomes ProviderUnavailable, since several of these in a
-        row close the gate for everyone. An answer that makes no sense, or that a proxy gives, is no such sign.
+        Only evidence that the provider does not work becomes ProviderUnavailable, because several of these in a
+        row close the gate for all tasks. An invalid answer, or an answer of a proxy, is not such evidence.
         """
         spent = received.spent
         if isinstance(error, HandlerError):
@@ -91,7 +93,7 @@ class Failures:
         return error
 
     def of_answer(self, received: Received, settings: OpenAISettings) -> HandlerError:
-        """The error for an answer that ended with an error in its last piece."""
+        """The error for an answer whose last piece is an error."""
         said = received.error
         if said is None:
             refusal = refusal_of({"code": received.reason, "message": "it does not say why"})
@@ -136,7 +138,7 @@ class Failures:
     def _refused(
         self, refusal: Refusal, settings: OpenAISettings, spent: Mapping[str, Any] | None, how: str
     ) -> HandlerError:
-        """The error for an error status, or an error in place of a piece. how: the verb of the message."""
+        """The error for an error status, or for an error in place of a piece. how: the verb of the message."""
         status, delay, is_status = refusal.status or 0, refusal.wait, how.startswith("answered")
         if 300 <= status < 400:
             to = self._short(_place(refusal.headers.get("location")))
@@ -175,7 +177,7 @@ class Failures:
         return of_model("unknown", error) if status == 404 else error
 
     def _advice(self, refusal: Refusal, settings: OpenAISettings) -> str:
-        """The advice for an error that another attempt does not fix."""
+        """The advice for an error that a retry does not fix."""
         status = refusal.status
         if status == 401 and self._at.key is None:
             return f"set {self._at.key_variable} in the environment of the worker"
@@ -196,23 +198,23 @@ class Failures:
 
 
 def about(error: BaseException) -> About | None:
-    """The reason by which a permanent error concerns the model, so that another may be called; None otherwise."""
+    """How a permanent error concerns the model, so that another model may be called; otherwise None."""
     return getattr(error, "about", None)
 
 
 def of_model(what: About, error: PermanentError) -> PermanentError:
-    """Marks the error as one about the model."""
-    error.about = what  # type: ignore[attr-defined]  # read by about(): the error stays one of the queue's own
+    """Marks an error as concerning the model."""
+    error.about = what  # type: ignore[attr-defined]  # read by about(); the class stays one of the queue's
     return error
 
 
 def _bottom(error: BaseException) -> BaseException:
-    """What a connection has failed of: what lies at the bottom says more than "All connection attempts failed"."""
+    """The underlying cause of a failed connection, which is more precise than "All connection attempts failed"."""
     below: BaseException | None = error
     while below is not None:
         error = below
-        several = getattr(error, "exceptions", None)  # of an exception group: one for each address of the host
-        # The client's libraries raise theirs from None.
+        several = getattr(error, "exceptions", None)  # an exception group, one for each address
+        # The client's libraries raise their errors `from None`.
         below = several[0] if several else error.__cause__ or error.__context__
     return error
 
@@ -226,7 +228,10 @@ def _why(error: BaseException) -> str:
 
 
 def _place(location: str | None) -> str:
-    """Where a redirect leads, without what may hold a secret: user name, password, query and fragment."""
+    """The target of a redirect, without the parts that may hold a secret:
+
+    user name, password, query and fragment.
+    """
     try:
         parts = urlsplit(location or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Server-sent events out of the bytes of a stream, in time proportional to them, and each of a bounded size."""
+"""Parses server-sent events from the bytes of a stream, in linear time; the size of each event is limited."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ _SPACES = b" \t\r\n"
 
 
 class EventTooLarge(Exception):
-    """A single event, or a line, has more bytes than an event may have."""
+    """An event, or a line of it, exceeds the maximum size."""
 
 
 class Event(NamedTuple):
-    """What a server has sent as one."""
+    """One event of a server."""
 
     data: bytes
 
     kind: str = "message"
-    """`message`, or what the field `event` has said; `error` also for a line of its own that begins with `error:`;
-    `whole` for a body that is no stream of events, but JSON."""
+    """The type:
+
+    `message`, or the value of the field `event`. `error` also for a separate line that begins with `error:`;
+    `whole` for a body that is JSON and not a stream of events.
+    """
 
 
 class Events:
-    """Finds events (https://html.spec.whatwg.org/multipage/server-sent-events.html); comments are dropped.
+    """Parses events (https://html.spec.whatwg.org/multipage/server-sent-events.html); drops comments.
 
-    Beyond that standard it takes what servers send in its place: `error: …` as a line, a line that is JSON without
-    a field before it, and a body that is JSON from its first byte. most: bytes of an event.
+    Also accepts what some servers send instead: `error: …` as a line, a JSON line without a field name, and a body
+    that is JSON from its first byte. most: the maximum size of an event, in bytes.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,10 +38,10 @@ class Events:
         self._data: bytearray | None = None
         self._kind = ""
         self._is_after_return = False
-        self._is_whole: bool | None = None  # None until it is known
+        self._is_whole: bool | None = None  # None until known
 
     def feed(self, piece: bytes) -> list[Event]:
-        """The events that end in the next piece of the stream. Raises EventTooLarge."""
+        """Returns the events that end in the next piece of the stream. Raises EventTooLarge."""
         if self._is_whole is None:
             piece = piece.removeprefix(_MARK_OF_UTF_8).lstrip(_SPACES)
             self._is_whole = piece[:1] in (b"{", b"[") if piece else None
@@ -61,7 +64,7 @@ class Events:
         return complete
 
     def end(self) -> Event | None:
-        """What is left at the end of the stream: an event without a blank line after it, or all that there was."""
+        """Returns the rest at the end of the stream: an event without a blank line after it, or a whole body."""
         if self._is_whole:
             return Event(bytes(self._line), "whole")
         event = self._end_line() if self._line else None
@@ -73,7 +76,7 @@ class Events:
             raise EventTooLarge
 
     def _end_line(self) -> Event | None:
-        """Takes a line; the event that it is, or the end of one when it is blank."""
+        """Adds a line; returns the event that it completes, if any."""
         line = bytes(self._line)
         self._line.clear()
         if not line:

@@ -1,7 +1,6 @@
-"""The `openai` handler: an article from any model behind an OpenAI-compatible API, streamed.
+"""The `openai` handler: streams an article from any model behind an OpenAI-compatible API.
 
-Its settings, its errors and its prompt are described in docs/how-to/call-a-model.md. It needs the package
-`openai`.
+docs/how-to/call-a-model.md describes its settings, errors and prompt. It needs the package `openai`.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class OpenAIHandler:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The gates of which each task enters one, if there are several models; empty for one."""
+        """If there are several models, the gates of which each task enters one; otherwise empty."""
         gates = self._models.gates
         return gates if len(gates) > 1 or self._models.has_choice else ()
 
@@ -59,7 +58,7 @@ class OpenAIHandler:
             log.info("checks=%s max_revisions=%d", ",".join(names), self._models.settings.max_revisions)
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
-        """Asks, and returns what a model has written. Raises as Models.ask() does, and CheckFailed."""
+        """Requests and returns an article. Raises as Models.ask() does, and CheckFailed."""
         messages = await self._prompt.messages(task, context)
         began = time.monotonic()
         written = await self._models.ask(messages, task, context)
@@ -69,7 +68,7 @@ class OpenAIHandler:
     async def _content(
         self, answer: Answer, messages: list[Message], context: Any, more: dict[str, Any]
     ) -> GeneratedContent:
-        """The content that an answer is; more: further members of the result. Raises CheckFailed."""
+        """Returns the content of an answer. more: further members of the result. Raises CheckFailed."""
         task: Task = context.task
         settings = self._models.settings.of_category(task.category)
         body = self._checks.body_of(answer.body, task.category)

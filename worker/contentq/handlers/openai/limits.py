@@ -1,7 +1,7 @@
-"""Limits the bytes read of an answer, whatever a server sends: endless bodies and compressed ones.
+"""Limits the bytes read of an answer: protects from endless bodies and from compressed ones.
 
-The client reads the body of an error as a whole and decompresses it, to up to a thousand times its size. So the
-bytes are counted before the client sees them.
+The client reads the whole body of an error and decompresses it, up to a thousand times its size. Therefore the
+bytes are counted before the client processes them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ ERROR_BYTES = 64_000
 """Bytes read of the body of an error; the rest is dropped."""
 
 EVENT_ROOM = 100_000
-"""Bytes of one event in addition to the text of the answer, which may arrive at once."""
+"""Bytes of one event in addition to the text of the answer, which may arrive in one event."""
 
 STREAM_ROOM = 64_000_000
 """Bytes of a stream in addition to the text of the answer: for reasoning."""
 
 SHORTEST_PIECE = 500
-"""Bytes that a piece counts for, however short: what it is wrapped in, and the time that it takes, cost more."""
+"""Minimum number of bytes that a piece counts for, because its framing and processing cost more than its text."""
 
 BYTES_PER_CHARACTER = 250
-"""Bytes that a server may wrap a character in: many send each token as an event of its own."""
+"""Bytes that a server may use for one character: many send each token as a separate event."""
 
 
 class StreamTooLarge(Exception):
@@ -46,14 +46,14 @@ def stream_limit(settings: OpenAISettings) -> int:
 
 
 def bounding(http: Any, most: int) -> Callable[[Any], Awaitable[None]]:
-    """A hook for the answers of a client of this library (httpx or httpx2).
+    """Returns a hook for the answers of a client of this library (httpx or httpx2).
 
-    Of an error, ERROR_BYTES are read, and then it ends. Any other body raises StreamTooLarge after `most` bytes.
-    A compressed one is not read: it raises Compressed, or, for an error, whose status counts, says so.
+    Of an error, ERROR_BYTES are read; then the body ends. Any other body raises StreamTooLarge after `most` bytes.
+    A compressed body is not read. It raises Compressed; in an error, whose status counts, a note replaces it.
     """
 
-    class Bounded(http.AsyncByteStream):  # type: ignore[misc]  # of a library that is chosen at run time
-        """A body that ends or raises at its limit."""
+    class Bounded(http.AsyncByteStream):  # type: ignore[misc]  # from a library chosen at run time
+        """A body that ends, or raises, at its limit."""
 
         def __init__(self, body: Any, *, is_error: bool, encoding: str) -> None:
             self._body = body
@@ -86,7 +86,7 @@ def bounding(http: Any, most: int) -> Callable[[Any], Awaitable[None]]:
             encoding="" if encoding == "identity" else encoding[:50],
         )
         response.headers.pop("content-encoding", None)
-        # Python's codecs for a charset unpack as well (charset=bz2); all that is to be read is in UTF-8.
+        # Python's codecs for a charset also decompress (charset=bz2); all expected bodies are UTF-8.
         response.headers["content-type"] = response.headers.get("content-type", "").partition(";")[0].strip()
 
     return bound

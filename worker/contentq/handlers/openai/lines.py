@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 
 def line_of(text: str, path: Sequence[str]) -> int | None:
-    """The line of the key with this path, counted from 1; of the table that it should be in when it is not there.
+    """The line number of the key with this path, from 1; if the key is missing, that of its table.
 
-    None when neither is found. A key that goes over several lines is where it begins.
+    None if neither is found. For a key over several lines, the first line counts.
     """
     table: tuple[str, ...] = ()
     best, best_line = 0, None
@@ -18,7 +18,7 @@ def line_of(text: str, path: Sequence[str]) -> int | None:
         if said.startswith("["):
             found = _keys(said)
             if found is None:
-                continue  # a line of a list
+                continue  # a line of an array
             table = found
         elif "=" in said and not said.startswith("#"):
             found = _keys(f"{said.partition('=')[0]}= 0")
@@ -34,7 +34,7 @@ def line_of(text: str, path: Sequence[str]) -> int | None:
 
 
 def _keys(line: str) -> tuple[str, ...] | None:
-    """The keys of a line, from the outermost; None when it is not by itself TOML."""
+    """The keys of a line, from the outermost; None if the line alone is not valid TOML."""
     try:
         value: object = tomllib.loads(line)
     except ValueError:

@@ -1,4 +1,7 @@
-"""The body of a call: what every server takes, what the settings set, and what they leave out or rename."""
+"""Builds the body of a call:
+
+what every server accepts, what the settings set, and what they leave out or rename.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ from contentq.handlers.openai.settings import OpenAISettings
 
 
 def body_of_call(messages: Sequence[Message], settings: OpenAISettings, at: Endpoint) -> dict[str, Any]:
-    """What is sent. Some models take no temperature, some servers know no stream_options, and so on; the settings
-    leave_out, rename and system_role say so."""
+    """The parameters to send.
+
+    Some models accept no temperature, some servers do not know stream_options, and so on. The settings leave_out,
+    rename and system_role adapt the body.
+    """
     sent: dict[str, Any] = {
         "model": settings.model,
         "messages": with_role(messages, settings.system_role),
@@ -30,7 +36,10 @@ def body_of_call(messages: Sequence[Message], settings: OpenAISettings, at: Endp
 
 
 def with_role(messages: Sequence[Message], role: str) -> list[Message]:
-    """The messages, with this role in place of `system`; with `user`, it is the beginning of the user's."""
+    """The messages, with this role in place of `system`.
+
+    With `user`, the system text is prepended to the user's message.
+    """
     if role == "user" and len(messages) > 1 and messages[0]["role"] == "system":
         system, user, *others = messages
         return [{"role": "user", "content": f"{system['content']}\n\n{user['content']}"}, *others]
@@ -38,7 +47,7 @@ def with_role(messages: Sequence[Message], role: str) -> list[Message]:
 
 
 def setting_for(said: str, settings: OpenAISettings, at: Endpoint) -> str | None:
-    """Which setting changes what a server refuses, by what it says; None when it names nothing of it."""
+    """The setting that removes or changes the parameter named in a refusal; None if the refusal names none."""
     said = said.lower()
     if "stream_options" in said or "include_usage" in said:
         return 'leave it out with leave_out = ["stream_options"] in the settings'

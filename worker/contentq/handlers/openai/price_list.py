@@ -1,4 +1,4 @@
-"""Prices of models as the package genai-prices knows them, in the form of a prices file."""
+"""Prices of models from the package genai-prices, in the form of a prices file."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from contentq.errors import ContentQueueError
 PACKAGE = "genai_prices"
 
 BATCH = {"processing": "batch"}
-"""What genai-prices calls the prices of a batch API."""
+"""The name of batch API prices in genai-prices."""
 
 
 @dataclass(frozen=True)
 class ListedPrice:
-    """What a model costs for a million tokens, in US dollars."""
+    """The price of a model per million tokens, in US dollars."""
 
     model: str
     provider: str
     input: Decimal
     output: Decimal
     tier: str | None = None
-    """From how many tokens of input on it costs more, and what; None when it does not."""
+    """The number of input tokens from which the price is higher, and that price; None if there is none."""
 
 
 def find_prices(provider: str | None, models: Iterable[str], *, batch: bool = False) -> list[ListedPrice]:
-    """The prices of these models; without any, of all models of the provider that have a price for text.
+    """Returns the prices of these models; without names, of all models of the provider with a price for text.
 
-    batch: those of the provider's batch API, where they are known; else the usual ones.
-    Raises ContentQueueError when the package is not installed, does not know the provider or one of the models, or
-    has no price of them.
+    batch: prices of the provider's batch API where known; otherwise the usual ones. Raises ContentQueueError if
+    the package is not installed, or does not know the provider, a model, or its price.
     """
     package = _load(PACKAGE)
     context = BATCH if batch else None
@@ -62,15 +61,15 @@ def find_prices(provider: str | None, models: Iterable[str], *, batch: bool = Fa
 
 
 def version() -> str:
-    """The version of the package, whose prices are those of its release."""
+    """The version of the package; its prices are as of its release."""
     return str(_load(PACKAGE).__version__)
 
 
 def as_toml(prices: Iterable[ListedPrice], source: str) -> str:
-    """A prices file: a table for each model, and where they are from as a comment."""
+    """Formats a prices file: a table for each model; a comment names the source."""
     lines = [f"# {source}", "# For a million tokens, in US dollars.", ""]
     for price in prices:
-        # A text in JSON is one in TOML.
+        # A JSON string is also a TOML string.
         lines += [
             f"[prices.{json.dumps(price.model, ensure_ascii=False)}]  # {price.provider}",
             f"input = {_number(price.input)}",
@@ -95,7 +94,7 @@ def _providers() -> list[Any]:
 
 
 def _models_of(provider: str | None) -> list[Any]:
-    """All models of a provider that it still offers. Raises ContentQueueError when it is not known."""
+    """All models that a provider still offers. Raises ContentQueueError if the provider is not known."""
     for known in _providers():
         if known.id == provider:
             return [model for model in known.models if not model.deprecated]
@@ -111,7 +110,7 @@ def _explain_unknown(provider: str | None, model: str | None) -> str:
 
 
 def _listed(model: str, provider: str, price: Any) -> ListedPrice | None:
-    """What text costs; None of a model that is priced by other things, such as images."""
+    """The price of text; None for a model priced by other units, such as images."""
     found = {"input": price.input_mtok, "output": price.output_mtok}
     if None in found.values():
         return None
@@ -129,5 +128,5 @@ def _listed(model: str, provider: str, price: Any) -> ListedPrice | None:
 
 
 def _number(amount: Decimal) -> str:
-    """As TOML writes it: without an exponent."""
+    """The number in TOML, without an exponent."""
     return f"{amount.normalize():f}"

@@ -1,8 +1,8 @@
-"""The prompt: a Jinja2 template with what the system is told and what the user asks.
+"""Renders the prompt: a Jinja2 template with the system text and the user's message.
 
-The template is `<category>.prompt.j2` or `prompt.j2`, of the user's folder or the one that ships. Its block
-`system` becomes the system message, its block `user` the user's; one without these blocks is the user's message
-as a whole. A template that extends `prompt.j2` need only hold the block that it changes.
+The template is `<category>.prompt.j2` or `prompt.j2`, from the user's folder or, if missing there, from the
+package. Its block `system` becomes the system message, its block `user` the user's message. A template without
+these blocks is the whole user's message. A template that extends `prompt.j2` needs only the block that it changes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Message = dict[str, str]
 
 
 class Prompt:
-    """Renders the template that fits a task. folder: one whose templates come before those that ship.
+    """Renders the template that matches a task.
 
-    Raises HandlerUnusable when it is no folder, or when one of its templates has an error of syntax, or a block
-    that would be in no prompt.
+    folder: its templates take precedence over those of the package. Raises HandlerUnusable if it is not a folder,
+    or if a template has a syntax error or a block that is never rendered.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -42,9 +42,9 @@ class Prompt:
                 check_blocks(self._templates, name, ROLES)
 
     async def messages(self, task: Task, context: Any) -> list[Message]:
-        """The messages of a task. Raises PermanentError, naming template and line, when that is at fault.
+        """The messages of a task. Raises PermanentError, naming template and line, for an error in the template.
 
-        A template of the user's is rendered in a thread: it may take its time, and would hold up other tasks.
+        Renders a user's template in a thread, because it may take long and delay other tasks.
         """
         if self._is_the_users:
             return await asyncio.to_thread(self.render, task, context)
@@ -58,10 +58,10 @@ class Prompt:
             values = template.new_context(_values(task, context))
             try:
                 whole = "".join(template.root_render_func(values))
-                # By now the blocks of those that it extends are known as well; the first of each name counts.
+                # By now the blocks of its parent templates are known as well; the first of each name counts.
                 blocks = {role: "".join(values.blocks[role][0](values)) for role in ROLES if role in values.blocks}
             except Exception:
-                self._templates.handle_exception()  # raises it with the lines of the templates
+                self._templates.handle_exception()  # raises the error with the lines of the templates
         if not blocks:
             blocks = {"user": whole}
         messages = [{"role": role, "content": text.strip()} for role, text in blocks.items() if text.strip()]
@@ -71,7 +71,7 @@ class Prompt:
 
 
 def _values(task: Task, context: Any) -> dict[str, Any]:
-    """What a template can name; of what a task leaves out, an empty text."""
+    """The variables of a template; missing values of a task are an empty text."""
     return {
         "task": task,
         "topic": " ".join((task.topic or "").split()),

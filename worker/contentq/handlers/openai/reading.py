@@ -1,4 +1,4 @@
-"""An answer out of the bytes of a body: pieces in a stream of events, or JSON as a whole."""
+"""Reads an answer from the bytes of a body: a stream of events with pieces, or JSON as a whole."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from contentq.handlers.openai.settings import OpenAISettings
 from contentq.handlers.openai.stream import MalformedAnswer, Received
 
 DONE = b"[DONE]"
-"""The data of the event after which nothing more is to come."""
+"""The data of the event that ends a stream."""
 
 
 class ErrorInAnswer(Exception):
-    """The server has sent an error in place of a piece of the answer. said: what it has sent of it."""
+    """The server sent an error in place of a piece of the answer. said: the error as sent."""
 
     def __init__(self, said: Any) -> None:
         super().__init__("an error in place of a piece")
@@ -24,10 +24,10 @@ class ErrorInAnswer(Exception):
 
 
 class Reader:
-    """Takes the bytes of a body, as they come, and adds what they say to what was received.
+    """Parses the bytes of a body as they arrive, and adds their content to `received`.
 
-    feed() and end() raise EventTooLarge, MalformedAnswer, AnswerTooLarge and ErrorInAnswer; ValueError for what is
-    no JSON, and RecursionError for JSON that is nested too deeply.
+    feed() and end() raise EventTooLarge, MalformedAnswer, AnswerTooLarge and ErrorInAnswer; ValueError for invalid
+    JSON, and RecursionError for JSON that is nested too deeply.
     """
 
     def __init__(self, settings: OpenAISettings, received: Received) -> None:
@@ -37,14 +37,14 @@ class Reader:
         """Whether the server marked the end."""
 
     def feed(self, piece: bytes) -> None:
-        """Takes the next piece of the body."""
+        """Parses the next piece of the body."""
         for event in self._events.feed(piece):
             if self.is_done:
                 return
             self._take(event)
 
     def end(self, content_type: str = "") -> None:
-        """The body has ended. Raises MalformedAnswer when the answer has not."""
+        """Handles the end of the body. Raises MalformedAnswer if the answer has not ended."""
         last = None if self.is_done else self._events.end()
         if last is not None and last.kind == "whole":
             self.take_whole(_json_of_whole(last.data))
@@ -52,7 +52,7 @@ class Reader:
             try:
                 json.loads(last.data)
             except (ValueError, RecursionError):
-                # A piece that was cut off, unless it is the end, behind which some leave the blank line out.
+                # A truncated piece, unless it is the end mark: some servers omit the blank line after it.
                 self.is_done = self.is_done or last.data.startswith(DONE)
             else:
                 self._take(last)
@@ -63,7 +63,7 @@ class Reader:
 
     def _take(self, event: Event) -> None:
         data = event.data.strip()
-        # Some wrap comments in data, and send data without any, to keep the line open.
+        # Some servers send comments as data, or events without data, to keep the connection open.
         if not data or data.startswith(b":"):
             return
         if data.startswith(DONE):
@@ -82,7 +82,7 @@ class Reader:
         self._received.take(chunk)
 
     def take_whole(self, said: Any) -> None:
-        """Takes what a body of JSON has said: an answer or an error, or a list of them. Raises as feed()."""
+        """Handles a JSON body: an answer, an error, or a list of them. Raises as feed()."""
         several = said if isinstance(said, list) else [said]
         for each in several:
             error = _error_in(each)
@@ -104,7 +104,7 @@ class Reader:
 
 
 def _error_in(chunk: Any) -> Any:
-    """The error that is sent in place of a piece; None when it is none."""
+    """The error in place of a piece; None if there is none."""
     if not isinstance(chunk, Mapping):
         return None
     if chunk.get("error"):
@@ -113,7 +113,7 @@ def _error_in(chunk: Any) -> Any:
 
 
 def _json_of_whole(body: bytes) -> Any:
-    """The JSON of a body: one value, or one on each line."""
+    """The JSON of a body: one value, or one per line."""
     try:
         return json.loads(body.decode())
     except ValueError:
@@ -124,7 +124,7 @@ def _json_of_whole(body: bytes) -> Any:
 
 
 def _is_message(said: Mapping[str, Any]) -> bool:
-    """Whether this is an answer as a whole, not a piece of one that stands alone."""
+    """Whether this is a whole answer, not a single piece of one."""
     choices = said.get("choices")
     return isinstance(choices, list) and bool(choices) and "message" in choices[0]
 

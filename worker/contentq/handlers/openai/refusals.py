@@ -1,4 +1,4 @@
-"""What a provider says when it refuses a call or breaks an answer off, in the forms that servers have for it."""
+"""Reads errors of providers, for refused calls and broken answers, in the formats of various servers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _STATUS_OF_CODE = {
     "network_error": 502,
     "bad_gateway": 502,
 }
-"""What an error in a stream, which has no status of its own, would have had as its status."""
+"""The HTTP status that corresponds to an error in a stream, which has no status."""
 
 _OVERLOADED = re.compile(
     r"overloaded|over capacity|temporarily unavailable|currently unavailable|high demand", re.I
@@ -77,43 +77,43 @@ _MESSAGES = ("message", "detail", "msg", "error_message", "error", "errors")
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error as a provider has said it."""
+    """An error of a provider."""
 
     message: str
     codes: frozenset[str] = frozenset()
-    """Its code, type and status, whichever there are, in lower case."""
+    """Those of code, type and status that are known, in lower case."""
 
     status: int | None = None
-    """Of HTTP, or what its code would have been; None when it names none."""
+    """The HTTP status, or the one that corresponds to its code; None if not known."""
 
     wait: float | None = None
-    """Seconds that it asks to wait, in headers or in words."""
+    """Seconds that the provider asks to wait, from headers or text."""
 
     nothing_left: bool = False
-    """Whether it says that a limit is used up."""
+    """Whether it reports that a limit is used up."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
-    """In lower case."""
+    """The message in lower case."""
 
     @property
     def is_filter(self) -> bool:
-        """Whether a content filter refuses the prompt."""
+        """Whether a content filter refused the prompt."""
         return bool(FILTERED & self.codes)
 
     @property
     def is_out_of_money(self) -> bool:
-        """Whether there is nothing left to pay with."""
+        """Whether the credit is used up."""
         return self.status == 402 or bool(OUT_OF_MONEY & self.codes)
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the prompt is longer than the model takes."""
+        """Whether the prompt is too long for the model."""
         is_about_prompt = self.status in (400, 413, 422)
         return bool(TOO_LONG & self.codes) or (is_about_prompt and _TOO_LONG.search(self.message) is not None)
 
 
 def refusal_of(body: Any, headers: Mapping[str, str] | None = None, status: int | None = None) -> Refusal:
-    """The refusal that this body makes, whatever it is. status: of HTTP, when it came with one."""
+    """Returns the refusal in this body, of any type. status: the HTTP status, if there is one."""
     headers = {name.lower(): value for name, value in (headers or {}).items()}
     errors = list(_errors(body))
     codes = frozenset(_codes(errors))
@@ -134,15 +134,15 @@ def refusal_of(body: Any, headers: Mapping[str, str] | None = None, status: int 
 
 
 def text_of(said: object) -> str:
-    """What was said as a text, whatever it is."""
+    """The value of any type as text."""
     try:
         return str(said) or type(said).__name__
-    except RecursionError:  # JSON of thousands of brackets
+    except RecursionError:  # JSON with thousands of brackets
         return "what is nested too deeply to be shown"
 
 
 def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects that may say something of an error, the innermost first."""
+    """The objects that may describe an error, innermost first."""
     found: list[Mapping[str, Any]] = []
     for _ in range(5):
         if isinstance(body, list) and len(body) == 1:
@@ -162,7 +162,7 @@ def _codes(errors: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _status(errors: list[Mapping[str, Any]]) -> int | None:
-    """What the code says, which is more precise than the type."""
+    """The HTTP status that the code implies, which is more precise than that of the type."""
     for name in ("code", "status", "type"):
         for error in errors:
             code = error.get(name)
@@ -177,7 +177,7 @@ def _status(errors: list[Mapping[str, Any]]) -> int | None:
 
 
 def _headers(error: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Headers that a gateway repeats of the provider behind it."""
+    """Headers of the actual provider that a gateway repeats."""
     headers = _of(_of(error, "metadata"), "headers")
     return {str(name): value for name, value in headers.items()} if isinstance(headers, Mapping) else {}
 
@@ -187,11 +187,11 @@ def _of(said: Any, name: str) -> Any:
 
 
 def _message(errors: list[Mapping[str, Any]], body: Any) -> str:
-    """What it says, out of the forms in which servers say it; of a page in HTML, its text."""
+    """The message, from the formats of various servers; of an HTML page, its text."""
     found = next((error[name] for error in errors for name in _MESSAGES if error.get(name)), body)
     text = text_of(found)[:READ_LENGTH] if found or isinstance(found, int) else "it does not say why"
     raw = next((said for each in errors if isinstance(said := _of(_of(each, "metadata"), "raw"), str)), "")
     if raw:
         text = f"{text}: {raw[:READ_LENGTH]}"
-    # A tag ends where the next begins: to look for its end from each < to the end of the text takes hours.
+    # A tag ends at the next `<`: searching for its end from each `<` to the end of the text would take hours.
     return re.sub(r"<[^<>]*>", " ", text) if text.lstrip().startswith("<") else text

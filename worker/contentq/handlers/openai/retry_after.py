@@ -1,4 +1,4 @@
-"""How long a provider that refuses a call asks to wait, and whether it refuses all, by headers and by words."""
+"""How long a refusing provider asks to wait, and whether it refuses all calls, from its headers and messages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 from contentq.errors import LONGEST_WAIT
 
 READ_LENGTH = 10_000
-"""Characters of a body in which a time is looked for."""
+"""Characters of a body that are searched for a time."""
 
 LONGEST_HEADER = 500
-"""Characters: a time is shorter, and to look for parts of one in a long text takes the square of its length."""
+"""Maximum length of a time, in characters: longer texts would take quadratic time to search."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
@@ -27,11 +27,11 @@ _HINTED = re.compile(
     r"(\d[\d.]{0,20})( ?[a-zµμ]{1,12})((?: ?\d[\d.]{0,20} ?[a-zµμ]{1,12}){0,3})",
     re.IGNORECASE,
 )
-"""As `try again in 6.5s`, `retry after 20 seconds`, `wait 1m 20s` in a message."""
+"""Such as `try again in 6.5s`, `retry after 20 seconds` or `wait 1m 20s` in a message."""
 
 _HINTED_PART = re.compile(r"(\d[\d.]{0,20}) ?([a-zµμ]{1,12})", re.IGNORECASE)
 _DELAY = re.compile(r"""retryDelay\\*["']\s*:\s*\\*["'](\d+(?:\.\d*)?)s""")
-"""Of Google's RetryInfo, also in JSON in a text in JSON."""
+"""Google's RetryInfo, also as JSON inside a JSON string."""
 
 _WORDS: dict[str, float] = {
     "second": 1,
@@ -44,21 +44,23 @@ _WORDS: dict[str, float] = {
 }
 _WORDS |= {"millisecond": 1e-3, "msec": 1e-3}
 _DELAYS = {"retry_after": 1.0, "retry_after_seconds": 1.0, "retry_after_ms": 1e-3}
-"""Members of an error that name a time, and seconds in one of their units."""
+"""Members of an error that name a time, with their unit in seconds."""
 
 _UNIX_SECONDS, _UNIX_MILLISECONDS = 1e9, 1e12
-"""A number above these is no wait, but a time since 1970: the first is in 2001, the second as milliseconds too."""
+"""Numbers above these are Unix times, not waits:
+
+the first is in 2001, in seconds; the second is the same in milliseconds.
+"""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the provider takes calls again, as far as it says so, and LONGEST_WAIT at most; names of
-    headers in lower case.
+    """Seconds until the provider accepts calls again, by its headers; at most LONGEST_WAIT.
 
-    In this order: `retry-after-ms` (as OpenAI and Azure send it); `retry-after` in seconds, also fractions of
-    them, or as an HTTP date (RFC 9110, 10.2.3); the longest reset of what is used up (see nothing_left()). A time,
-    which some send as a Unix time, is compared with the answer's own `date`, so that this machine's clock does not
-    matter. A header that cannot be understood, that is longer than LONGEST_HEADER, or that names no time to come,
-    is as good as none.
+    Names of headers are in lower case. In this order: `retry-after-ms` (of OpenAI and Azure); `retry-after` in
+    seconds, also fractions, or as an HTTP date (RFC 9110, 10.2.3); the longest reset of the used-up limits (see
+    nothing_left()). A time, also a Unix time, is compared with the answer's `date`, so that the clock of this
+    machine does not matter. Ignores headers that cannot be parsed, are longer than LONGEST_HEADER, or name a time
+    in the past.
     """
     headers = {name: value for name, value in headers.items() if len(value) <= LONGEST_HEADER}
     wait = next((seconds for seconds in _waits(headers) if seconds is not None and seconds > 0), None)
@@ -66,10 +68,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def hinted_wait(body: Any, message: str) -> float | None:
-    """Seconds until the provider takes calls again, by the body of an error; LONGEST_WAIT at most.
+    """Seconds until the provider accepts calls again, by the body of an error; at most LONGEST_WAIT.
 
-    In this order: Google's `retryDelay`, a member such as `retry_after_seconds`, a time in the message. None when
-    it names none.
+    In this order: Google's `retryDelay`, a member such as `retry_after_seconds`, a time in the message. None if
+    there is none.
     """
     wait = next((seconds for seconds in _hints(body, message) if seconds is not None and seconds > 0), None)
     return None if wait is None else min(wait, LONGEST_WAIT)
@@ -92,7 +94,7 @@ def _hints(body: Any, message: str) -> Iterator[float | None]:
 
 
 def _in_words(text: str) -> float | None:
-    """Seconds of such as `1m20.5s` or `2 minutes`; None when a unit is none of time."""
+    """Seconds of a duration such as `1m20.5s` or `2 minutes`; None if a unit is not one of time."""
     seconds = 0.0
     for number, unit in _HINTED_PART.findall(text):
         word = unit.lower()
@@ -107,11 +109,11 @@ def _in_words(text: str) -> float | None:
 
 
 def nothing_left(headers: Mapping[str, str]) -> bool:
-    """Whether the provider says that a limit is used up, so that it refuses whoever calls; names in lower case.
+    """Whether the provider reports that a limit is used up, so that it refuses every call; names in lower case.
 
-    It says so with a 0 in `x-ratelimit-remaining-requests`, `…-tokens` and others of OpenAI and Azure, in
-    `anthropic-ratelimit-requests-remaining`, or in plain `ratelimit-remaining`. When the limit begins anew is in
-    the header with `reset` in place of `remaining`.
+    The sign is a 0 in `x-ratelimit-remaining-requests`, `…-tokens` and others of OpenAI and Azure, in
+    `anthropic-ratelimit-requests-remaining`, or in plain `ratelimit-remaining`. The header with `reset` in place
+    of `remaining` has the end of the limit's period.
     """
     return bool(_used_up(headers))
 
@@ -125,7 +127,7 @@ def _used_up(headers: Mapping[str, str]) -> list[str]:
 
 
 def _waits(headers: Mapping[str, str]) -> Iterator[float | None]:
-    """What each header asks for, the most precise first; zero or less is in the past."""
+    """The wait of each header, most precise first; zero or less is in the past."""
     now = headers.get("date")
     milliseconds = _number(headers.get("retry-after-ms"))
     yield None if milliseconds is None else milliseconds / 1000
@@ -138,7 +140,7 @@ def _waits(headers: Mapping[str, str]) -> Iterator[float | None]:
 
 
 def duration(text: str | None) -> float | None:
-    """Seconds of a duration such as `6m0s`, `20ms`, `1.5s` or `2` (seconds); None when it is none."""
+    """Seconds of a duration such as `6m0s`, `20ms`, `1.5s` or `2` (seconds); None if it is not a duration."""
     text = (text or "").strip()
     plain = _number(text)
     if plain is not None:
@@ -156,15 +158,14 @@ def _number(text: str | None) -> float | None:
 
 
 def _left(seconds: float | None, now: str | None) -> float | None:
-    """Seconds as they are, unless there are so many that they are a Unix time: then those until it."""
+    """The seconds; if they are a Unix time, the seconds until then."""
     if seconds is None or seconds <= _UNIX_SECONDS:
         return seconds
     return _until(seconds / 1000 if seconds > _UNIX_MILLISECONDS else seconds, now)
 
 
 def _until(then: float | None, now: str | None) -> float | None:
-    """Seconds from an HTTP date to a time since 1970, from the present when there is no date; less than 0 when it
-    is past."""
+    """Seconds from an HTTP date (or from now if there is none) to a Unix time; negative if it is past."""
     if then is None:
         return None
     since = _date(now)
@@ -172,7 +173,7 @@ def _until(then: float | None, now: str | None) -> float | None:
 
 
 def _date(text: str | None) -> float | None:
-    """Seconds since 1970, of an HTTP date or one of RFC 3339; without a zone it is in UTC, as HTTP has it."""
+    """The Unix time of an HTTP date or an RFC 3339 date; without a zone it is UTC, as HTTP specifies."""
     try:
         is_rfc_3339 = re.match(r"\d{4}-\d\d-\d\d[Tt]", text or "")
         date: datetime = (

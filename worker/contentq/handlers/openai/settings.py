@@ -1,4 +1,4 @@
-"""The settings of the handler `openai`: a file in TOML, of which every key is known and has its type."""
+"""The settings of the handler `openai`: a TOML file in which every key is known and typed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from contentq.handlers.categories import slug
 from contentq.handlers.openai.checks import ChecksSettings, OnFailedChecks, Revisions
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-"""The variable that holds the key, unless another is set."""
+"""The environment variable with the key, unless the settings name another."""
 
 LONGEST_KEY = 300
-"""Characters of the key of a gate."""
+"""Maximum length of the key of a gate, in characters."""
 
 _NO_ADDRESS = "must be an address such as https://api.openai.com/v1"
 
 
 def without_secrets(url: str) -> str:
-    """A base URL as it is. Raises ValueError when it is no address, or holds more than one: a password, a query.
+    """Returns a base URL unchanged.
 
-    The client adds the path of each call behind a query, so that no server would understand it. Messages show
-    the address, but no error repeats one that is refused.
+    Raises ValueError if it is invalid, or has a user name, password, query or fragment: the client would append
+    the path of each call to a query, and no server would understand it. Messages show the address; the error for a
+    refused address does not repeat it.
     """
     try:
         parts = urlsplit(url)
-    except ValueError:  # whose message repeats it
+    except ValueError:  # its message repeats it
         raise ValueError(_NO_ADDRESS) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(_NO_ADDRESS)
@@ -47,7 +48,7 @@ def without_secrets(url: str) -> str:
 
 
 def _by_slug(given: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
-    """Categories by the form in which they are compared. Raises ValueError when two are the same."""
+    """Categories in their normalized form. Raises ValueError if two are the same."""
     found: dict[str, ModelSettings] = {}
     for name, own in given.items():
         if not slug(name):
@@ -72,7 +73,7 @@ _Parameter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$
 
 
 def _once(given: dict[str, str]) -> dict[str, str]:
-    """New names of parameters. Raises ValueError when two would be sent under one name."""
+    """New names of parameters. Raises ValueError if two parameters get the same name."""
     taken = {"model", "messages", "stream", "stream_options", *(name for name in _RENAMED if name not in given)}
     for name, new in given.items():
         if new in taken:
@@ -92,7 +93,7 @@ _About = Literal["unknown", "context", "filtered"]
 
 
 def _own_gate(key: str) -> str:
-    """A key of a gate. Raises ValueError for what is no provider's."""
+    """The key of a gate. Raises ValueError if it cannot be one."""
     if key == "*" or len(key) > LONGEST_KEY:
         raise ValueError(
             f"must be a key of up to {LONGEST_KEY} characters, and not *, which is every worker's gate"
@@ -101,7 +102,7 @@ def _own_gate(key: str) -> str:
 
 
 def each_once(names: list[str]) -> list[str]:
-    """Names of deployments. Raises ValueError when there is none, or one twice."""
+    """Names of deployments. Raises ValueError for an empty list or a duplicate."""
     if not names:
         raise ValueError("must name at least one deployment")
     for name in names:
@@ -114,28 +115,28 @@ _Names = Annotated[list[_Text], AfterValidator(each_once)]
 
 
 class Table(BaseModel):
-    """A table of the file: no key but those that it has, and no value of another type."""
+    """A table of the file: it refuses unknown keys and values of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Price(Table):
-    """What a model costs, in the currency of your choice for a million tokens."""
+    """The price of a model per million tokens, in the currency of your choice."""
 
     input: _NotNegative
     output: _NotNegative
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What a call of so many tokens costs, to the twelfth decimal, as usage keeps it.
+        """The cost of a call with these tokens, to the twelfth decimal, as usage stores it.
 
-        It is reckoned in decimals: 0.1 is a tenth.
+        Calculated in decimals, so that 0.1 is exactly a tenth.
         """
         cost = prompt_tokens * Decimal(repr(self.input)) + completion_tokens * Decimal(repr(self.output))
         return float(round(cost / 1_000_000, 12))
 
 
 class DeploymentSettings(Table):
-    """A model at a provider: what it has of its own. What is None is that of the file, or of the category."""
+    """A model at a provider. None means the value of the file or the category."""
 
     model: _Text | None = None
     """None for the name of the table."""
@@ -146,7 +147,7 @@ class DeploymentSettings(Table):
     """None for the host of the address."""
 
     price: Price | None = None
-    """None for that in the table prices."""
+    """None for the price in the table prices."""
 
     temperature: _NotNegative | None = None
     max_tokens: _Count | None = None
@@ -158,14 +159,14 @@ class DeploymentSettings(Table):
 
 
 class AccountSettings(Table):
-    """What an account may have of its own; it comes before what a category has."""
+    """The settings that an account can override; they take precedence over those of a category."""
 
     model: _Text | None = None
     models: _Names | None = None
 
 
 class ModelSettings(Table):
-    """What a category may have of its own."""
+    """The settings that a category can override."""
 
     model: _Text | None = None
     models: _Names | None = None
@@ -177,105 +178,109 @@ class ModelSettings(Table):
     max_revisions: Revisions | None = None
     on_failed_checks: OnFailedChecks | None = None
     checks: ChecksSettings | None = None
-    """Each of its keys takes the place of that of all."""
+    """Each key replaces that of all categories."""
 
 
 class BatchSettings(Table):
-    """What the handler `openai-batch` goes by."""
+    """The settings of the handler `openai-batch`."""
 
     max_priority: Annotated[int, Field(ge=1, le=10)] = 4
     """Tasks above this priority call the model directly."""
 
     min_time_left: _NotNegative = 90_000.0
-    """Seconds: tasks with less time left call the model directly; a batch may take a day."""
+    """Seconds: tasks with less time left call the model directly, because a batch may take a day."""
 
     max_tasks: Annotated[int, Field(ge=1, le=50_000)] = 10_000
-    """The most tasks in one batch."""
+    """Maximum number of tasks in a batch."""
 
     gather_seconds: _NotNegative = 60.0
     """How long the first task of a batch waits for others."""
 
     poll_seconds: _Seconds = 60.0
-    """The interval between two looks at a batch."""
+    """The interval between two polls of a batch."""
 
     completion_window: _Text = "24h"
-    """How long the provider may take, in its own words."""
+    """The provider's time limit for a batch, in its own format."""
 
     price_factor: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """What is paid of the prices."""
+    """The fraction of the prices that a batch costs."""
 
 
 class OpenAISettings(Table):
-    """What can be set; the attributes are the keys of the file."""
+    """All settings; the attributes are the keys of the file."""
 
     model: _Text = "gpt-5.4-mini"
 
     models: list[_Text] = []
-    """Names of deployments, in the order in which they are asked; empty for `model` alone."""
+    """Names of deployments, in order of preference; empty for `model` alone."""
 
     fall_through: list[_About] = []
-    """Permanent errors that are about the model, after which the next one is asked: it is unknown, the prompt is
-    too long for it, or it refuses or a content filter does."""
+    """Permanent errors about the model after which the next model is called:
+
+    it is unknown, the prompt is too long for it, or the model or a content filter refuses it.
+    """
 
     key_variable: _Variable = KEY_VARIABLE
-    """The variable of the environment that holds the key."""
+    """The environment variable that holds the key."""
 
     base_url: Annotated[_Text, AfterValidator(without_secrets)] | None = None
-    """Where the API is, up to and with `/v1`; without it OPENAI_BASE_URL, else OpenAI itself."""
+    """The base URL of the API, including `/v1`; by default OPENAI_BASE_URL, otherwise OpenAI itself."""
 
     temperature: _NotNegative | None = None
-    """None leaves it to the provider; some models take none."""
+    """None uses the provider's default; some models accept no value."""
 
     max_tokens: _Count | None = None
-    """The longest answer, in tokens; None leaves it to the provider."""
+    """Maximum length of the answer, in tokens; None uses the provider's default."""
 
     leave_out: list[_Optional] = []
-    """Parameters that are not sent, since the model or the server refuses them."""
+    """Parameters that are not sent, because the model or the server refuses them."""
 
     rename: Annotated[dict[_Renamed, _Parameter], AfterValidator(_once)] = {}
-    """Parameters that are sent under another name. Without it, max_tokens is max_completion_tokens to OpenAI and
-    Azure, and max_tokens to all others."""
+    """Parameters that are sent under another name.
+
+    By default, max_tokens becomes max_completion_tokens for OpenAI and Azure, and stays max_tokens for all others.
+    """
 
     system_role: _Role = "system"
-    """The role of the system message; with `user`, it is the beginning of the user's."""
+    """The role of the system message; with `user`, it is prepended to the user's message."""
 
     keep_reasoning: Annotated[int, Field(ge=0, le=100_000)] = 0
-    """Characters that are kept, in the result, of what a model thinks before it answers."""
+    """Characters of the model's reasoning that are stored in the result."""
 
     max_characters: _Count = 1_000_000
-    """The longest answer, in characters; a longer one fails its task."""
+    """Maximum length of the answer, in characters; a longer answer fails its task."""
 
     timeout: _Seconds = 600.0
     """Seconds for a whole call."""
 
     chunk_timeout: _Seconds = 180.0
-    """Seconds of silence: without text or thoughts, whatever else comes."""
+    """Seconds without text or reasoning, regardless of other data."""
 
     max_revisions: Revisions = MAX_REVISIONS
-    """How often a draft goes back when its checks fail."""
+    """How often a draft is revised when its checks fail."""
 
     on_failed_checks: OnFailedChecks = "fail"
-    """What becomes of the last draft: the task fails with it, or it waits for a review."""
+    """What happens to the last draft: the task fails, or the draft waits for a review."""
 
     checks: ChecksSettings = ChecksSettings()
-    """What a draft must be."""
+    """The requirements for a draft."""
 
     prices: dict[str, Price] = {}
-    """By model."""
+    """Prices by model."""
 
     batch: BatchSettings = BatchSettings()
-    """For the handler `openai-batch`."""
+    """The settings of the handler `openai-batch`."""
     prices_file: _Text | None = None
-    """A file with more prices, by its path from the settings; those of the settings come first."""
+    """A file with more prices, relative to the folder of the settings; prices in the settings take precedence."""
 
     categories: Annotated[dict[str, ModelSettings], AfterValidator(_by_slug)] = {}
-    """By category; what is None there is that of all."""
+    """Settings by category; None means the value of all categories."""
 
     deployments: dict[str, DeploymentSettings] = {}
-    """Models at providers, by the names that `models` has."""
+    """Models at providers, by the names used in `models`."""
 
     accounts: dict[_AccountId, AccountSettings] = {}
-    """By the id of the account."""
+    """Settings by the id of the account."""
 
     def of_category(self, category: str | None) -> OpenAISettings:
         """The settings for a task of this category."""
@@ -288,7 +293,7 @@ class OpenAISettings(Table):
         return self.model_copy(update=given)
 
     def chosen(self, category: str | None, account_id: int | None) -> list[Chosen]:
-        """The models for a task, in the order in which they are asked."""
+        """The models for a task, in order of preference."""
         settings = self.of_category(category)
         account = None if account_id is None else self.accounts.get(str(account_id))
         names, model = settings.models, settings.model
@@ -299,7 +304,7 @@ class OpenAISettings(Table):
         return [settings._deployment(name) for name in names]
 
     def all_lists(self) -> list[list[Chosen]]:
-        """The models of every task that there can be, list by list; first those of a task without its own."""
+        """The list of models of every possible task, first that of a task without its own list."""
         accounts = [None, *map(int, self.accounts)]
         return [self.chosen(category, account) for account in accounts for category in [None, *self.categories]]
 
@@ -313,22 +318,22 @@ class OpenAISettings(Table):
         return Chosen(name, own.gate, self.model_copy(update=given))
 
     def shown_categories(self) -> Iterator[tuple[str, str]]:
-        """The categories with models of their own, and which."""
+        """The categories with their own models, and the names of these models."""
         return _shown(self.categories.items())
 
     def shown_accounts(self) -> Iterator[tuple[str, str]]:
-        """The accounts with models of their own, and which."""
+        """The accounts with their own models, and the names of these models."""
         return _shown(self.accounts.items())
 
     def unpriced(self) -> list[str]:
-        """The models, each once, that have no price."""
+        """The models without a price, each once."""
         settings = [chosen.settings for chosen_of_task in self.all_lists() for chosen in chosen_of_task]
         return list(dict.fromkeys(each.model for each in settings if each.model not in each.prices))
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A model that a task may have. deployment: its name there; None for `model`. gate: as it is set."""
+    """A model that a task may use. deployment: its name in the settings; None for `model`. gate: as set."""
 
     deployment: str | None
     gate: str | None

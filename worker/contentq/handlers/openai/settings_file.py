@@ -1,4 +1,4 @@
-"""Reading the settings of the handler `openai`: what is wrong with them, in which file, line and key."""
+"""Reads the settings of the handler `openai`; errors name file, line and key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from contentq.handlers.openai.settings import (
 _SECRETS = ("api_key", "apikey", "key", "token", "secret", "password", "openai_api_key", "authorization")
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-"""A key that TOML takes without quotes."""
+"""A key that needs no quotes in TOML."""
 
 _AnyTable = TypeVar("_AnyTable", bound=Table)
 
@@ -44,7 +44,10 @@ class _Prices(Table):
 
 
 def read(file: Path | None) -> OpenAISettings:
-    """The settings of a file; those that ship without one. Raises HandlerUnusable, naming file, line and key."""
+    """The settings of a file; without one, the defaults.
+
+    Raises HandlerUnusable, naming file, line and key.
+    """
     if file is None:
         return OpenAISettings()
     name = f"the settings {str(file)!r}"
@@ -70,13 +73,13 @@ def read_prices(file: Path) -> dict[str, Price]:
 
 
 def _load(name: str, file: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a file, and what it says."""
+    """The text of a file, and its parsed values."""
     try:
         text = file.read_bytes().decode()
         return text, tomllib.loads(text)
     except OSError as error:
         raise HandlerUnusable(f"{name} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # of the syntax, or of the encoding
+    except ValueError as error:  # an error of the syntax or the encoding
         raise HandlerUnusable(f"{name} are not TOML: {error}") from None
     except RecursionError:
         raise HandlerUnusable(f"{name} are nested too deeply") from None
@@ -86,12 +89,12 @@ def _validate(table: type[_AnyTable], name: str, text: str, given: Mapping[str, 
     try:
         found = table.model_validate(given)
     except ValidationError as error:
-        # A key that does not exist is often why another is missing.
+        # An unknown key is often why another is missing.
         errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         keys, why = _keys(errors[0]["loc"]), _explain(errors[0])
     else:
         return found
-    # Not as the cause: the values that pydantic shows may be secrets.
+    # Not chained: the values in pydantic's messages may be secrets.
     raise _refusal(name, text, keys, why)
 
 
@@ -102,7 +105,7 @@ def _refusal(name: str, text: str, keys: list[str], why: str) -> HandlerUnusable
 
 
 def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[str], str] | None:
-    """What is wrong between settings that are right each by itself: the path of the key, and why."""
+    """Problems between settings that are valid individually: the path of the key, and the reason."""
     tables: list[tuple[list[str], Mapping[str, Any]]] = [([], given)]
     for kind in ("categories", "accounts"):
         tables += [([kind, name], own) for name, own in given.get(kind, {}).items()]
@@ -126,7 +129,7 @@ def _problem(settings: OpenAISettings, given: Mapping[str, Any]) -> tuple[list[s
 
 
 def _without_effect(given: Mapping[str, Any], named: set[str]) -> tuple[list[str], str] | None:
-    """A setting that changes nothing, as of a misunderstanding. named: the deployments that models name."""
+    """A setting without effect, probably set by mistake. named: the deployments in the lists of models."""
     for name in given.get("deployments", {}):
         if name not in named:
             why = f"no models names it; write models = [{json.dumps(name)}], or leave it out"
@@ -144,17 +147,17 @@ def _without_effect(given: Mapping[str, Any], named: set[str]) -> tuple[list[str
 
 
 def _keys(parts: Iterable[int | str]) -> list[str]:
-    """The path of a key, as pydantic has it."""
+    """The path of a key, from pydantic's location."""
     return [str(part) for part in parts if part != "[key]"]
 
 
 def _path(keys: Iterable[str]) -> str:
-    """A key as TOML writes it."""
+    """A key in TOML syntax."""
     return ".".join(key if _BARE_KEY.fullmatch(key) else f'"{key}"' for key in keys)
 
 
 def _explain(error: ErrorDetails) -> str:
-    """What is wrong with a value and what is allowed, without the value itself."""
+    """The problem with a value and the allowed values, without the value itself."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return _explain_unknown(error["loc"], value)
@@ -216,7 +219,7 @@ def _table_at(path: list[str]) -> type[BaseModel]:
 
 
 def _quote_name(table: list[str], key: str, value: Mapping[str, Any]) -> str:
-    """The head of a table that TOML has taken for several, since the name in it has dots and no quotes."""
+    """The header of a table that TOML split into several, because its name has dots and no quotes."""
     parts = [*table[1:], key]
     while len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
         parts.append(next(iter(value)))
@@ -225,7 +228,7 @@ def _quote_name(table: list[str], key: str, value: Mapping[str, Any]) -> str:
 
 
 def _kind_of(value: object, wanted: str) -> str:
-    """The kind of a value, not the value itself, which may be anything."""
+    """The type of a value, not the value, which may be secret."""
     if isinstance(value, str):
         return "a text" if value.strip() else "an empty one"
     if isinstance(value, float) and wanted == "a whole number":

@@ -1,4 +1,4 @@
-"""Assembles an answer from its pieces, or takes it as a whole."""
+"""Assembles an answer from its pieces, or reads it as a whole."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", DONE
 """Values of finish_reason for a complete answer."""
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""Members of a piece in which servers send what the model thinks; some send two of them with the same text."""
+"""Members of a piece that carry the model's reasoning; some servers send the same text in two of them."""
 
 _DEEPEST = 8
-"""Lists in lists that are looked into."""
+"""Maximum depth of nested lists that are searched."""
 
 
 class MalformedAnswer(Exception):
@@ -49,9 +49,9 @@ class AnswerTooLarge(Exception):
 
 
 class Received:
-    """The pieces of one answer, in the order in which they came.
+    """The pieces of one answer, in their order of arrival.
 
-    messages: the prompt, from which follows how many tokens it can have.
+    messages: the prompt, from which the maximum number of its tokens follows.
     """
 
     def __init__(self, settings: OpenAISettings, messages: Sequence[Mapping[str, str]] = ()) -> None:
@@ -73,15 +73,15 @@ class Received:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the model has said why it stopped, or the server that this is all.
+        """Whether the model gave its finish reason, or the server marked the end.
 
-        Some say it in each piece, which says nothing: then only the latter counts.
+        Some servers send a finish reason with each piece; then only the end mark counts.
         """
         return (self.finish_reason is not None and not self._was_early) or self.is_at_end
 
     @property
     def reason(self) -> str:
-        """Why the model stopped, in the words of the server; DONE when it has only said that this is all."""
+        """The finish reason in the words of the server; DONE if the server only marked the end."""
         return self.finish_reason or DONE
 
     @property
@@ -91,7 +91,7 @@ class Received:
 
     @property
     def thoughts(self) -> str:
-        """What the model thinks, as far as it was sent apart from the text, and `keep_reasoning` keeps it."""
+        """The model's reasoning that was sent apart from the text, limited by `keep_reasoning`."""
         return self._thoughts.getvalue()
 
     @property
@@ -103,9 +103,9 @@ class Received:
     def usage(self) -> dict[str, Any]:
         """Model, tokens and cost, as members of a result.
 
-        Of tokens, what the server has counted, but never more than there can have been; what it has said beyond
-        that is in reported_tokens. What it has not said is estimated by length, and so is an answer that was
-        broken off, when that is more than was said; estimated_tokens tells of it.
+        Uses the server's token counts up to the possible maximum; larger counts are in reported_tokens. Missing
+        counts are estimated from the length. So is a truncated answer if the estimate is higher than the count.
+        estimated_tokens marks such results.
         """
         counted: dict[str, int] = {}
         usage: dict[str, Any] = {"model": self._settings.model}
@@ -126,13 +126,13 @@ class Received:
 
     @property
     def spent(self) -> dict[str, Any] | None:
-        """The usage to report of a call that failed; None when nothing shows that the model has begun to work."""
+        """The usage to report for a failed call; None if there is no sign that the model started."""
         has_begun = bool(self.progress) or self.finish_reason is not None
         return self.usage if has_begun or self._tokens.are_said else None
 
     @property
     def doubtful_tokens(self) -> str | None:
-        """What the server has said of tokens, where not all of it counts; None when all does, or there is none."""
+        """The server's token counts if one is invalid or exceeds the possible maximum; otherwise None."""
         said = self._tokens.said
         usage = self.usage
         if all(self._tokens.count(kind) is not None for kind in said) and "reported_tokens" not in usage:
@@ -145,7 +145,7 @@ class Received:
         self.is_at_end = True
 
     def count(self, chunk: Any) -> None:
-        """Takes the tokens that are said in a piece; an answer is none the worse without them."""
+        """Records the token counts of a piece; invalid counts do not fail the answer."""
         if not isinstance(chunk, Mapping):
             return
         choices = chunk.get("choices")
@@ -155,9 +155,9 @@ class Received:
         self._tokens.take(chunk.get("usage"), *within)
 
     def take(self, chunk: Any) -> None:
-        """Adds a piece, or an answer as a whole, whatever JSON the server has sent as one.
+        """Adds a piece, or a whole answer, from any JSON.
 
-        Raises MalformedAnswer when it is none, AnswerTooLarge when it is one too many.
+        Raises MalformedAnswer if it is not one, and AnswerTooLarge at the limit.
         """
         self.count(chunk)
         try:
@@ -168,13 +168,13 @@ class Received:
 
     def _take(self, choice: Any) -> None:
         delta, message = choice.get("delta") or {}, choice.get("message") or {}
-        # Some repeat all of it, as the message, in the last piece.
+        # Some servers repeat the whole text as the message of the last piece.
         if message and not (self.characters or delta.get("content")):
             delta = message
         thoughts = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)
         for text, is_thought in (*_parts(thoughts, True), *_parts(delta.get("content"), False)):
             self._add(text, is_thought)
-        # Only a text can be added to one: anything else is a TypeError.
+        # Adding anything but a text raises a TypeError.
         self.refusal += (delta.get("refusal") or "")[: REFUSAL_LENGTH - len(self.refusal)]
         self.error = choice.get("error") or self.error
         reason = (choice.get("finish_reason") or "") + ""
@@ -195,7 +195,7 @@ class Received:
             raise AnswerTooLarge
 
     def _most(self, kind: str) -> int:
-        """The largest number of tokens of this kind that there can have been."""
+        """The maximum possible number of tokens of this kind."""
         if kind == "prompt_tokens":
             return TOKENS_PER_CHARACTER * self._prompt_characters + PROMPT_ROOM
         sent = TOKENS_PER_CHARACTER * (self.characters + self.thought_characters)
@@ -203,9 +203,9 @@ class Received:
 
 
 def _parts(content: Any, is_thought: bool, depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """The texts in the content of a piece, and whether each is thought.
+    """The texts in the content of a piece; for each, whether it is reasoning.
 
-    The content is a text, or a list of parts that have a type. Raises TypeError for what is neither.
+    The content is a text, or a list of typed parts. Raises TypeError for anything else.
     """
     if isinstance(content, str):
         yield content, is_thought
@@ -219,7 +219,7 @@ def _parts(content: Any, is_thought: bool, depth: int = 0) -> Iterator[tuple[str
 
 
 def _parts_of(content: Mapping[str, Any], is_thought: bool, depth: int) -> Iterator[tuple[str, bool]]:
-    """The texts of one part; of types that are neither text nor thought, such as references, there are none."""
+    """The texts of one part; none for other types, such as references."""
     kind = content.get("type") or "text"
     if kind in ("text", "output_text"):
         yield from _parts(content.get("text"), is_thought, depth + 1)

@@ -1,7 +1,7 @@
-"""What a model thinks, apart from what it answers, where a server leaves both in one text.
+"""Separates the reasoning of a model from its answer if a server sends both in one text.
 
-Some servers send thoughts in a field of their own (stream.py). Others leave them in the text, between marks that
-depend on the model, or with the closing mark alone, where the prompt has opened it.
+Some servers send reasoning in a separate field (stream.py). Others leave it in the text, between marks that depend
+on the model, or with only the closing mark if the prompt has opened it.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _CLOSING_OF = {
     "◁think▷": "◁/think▷",
     "[think]": "[/think]",
 }
-"""The marks around thoughts, in lower case."""
+"""The marks around reasoning, in lower case."""
 
 _CHANNEL_MARK = "<|channel|>analysis<|message|>"
-"""Several of these have one end."""
+"""Several of these marks share one closing mark."""
 
 _BRACKETS = ("[think]", "[/think]")
 _ALL = [mark for both in _CLOSING_OF.items() for mark in both if mark not in _BRACKETS]
-# The last is in upper case alone, and no link, which `[Think](…)` is in Markdown.
+# The last counts in upper case only, and not as a link, which `[Think](…)` is in Markdown.
 _MARK = re.compile(rf"(?i:{'|'.join(map(re.escape, _ALL))})|\[/?THINK\](?!\()")
 _CHANNEL = re.compile(r"<\|start\|>assistant|<\|(?:end|return)\|>")
-"""What is left between the channels of a text."""
+"""Marks left between the channels of an answer."""
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SOLID = re.compile(r"\S")
 _QUOTED = re.compile(r"(?<!\w)([`'\"“‘])(?=[<\[◁])")
-"""A quote that opens, before a mark."""
+"""An opening quote before a mark."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Separated:
     thoughts: str
 
     is_unfinished: bool
-    """Whether thoughts were begun and not ended, so that what the model wanted to answer is unknown."""
+    """Whether reasoning was opened and not closed, so that the answer is unknown."""
 
 
 def separate(text: str) -> Separated:
-    """Takes the thoughts out of a text, in time proportional to its length.
+    """Separates the reasoning from a text, in linear time.
 
-    A mark counts where an answer may begin, and at the beginning of a line that is not in a code block.
-    Thoughts in thoughts are part of them. A closing mark that nothing has opened makes thoughts of all that is
-    before it. Marks in quotes or backticks are text.
+    A mark counts where an answer may begin, and at the beginning of a line outside code blocks. Nested reasoning
+    is part of the outer reasoning. Without an opening mark, a closing mark turns all text before it into
+    reasoning. Marks in quotes or backticks are text.
     """
     if _MARK.search(text) is None:
         return Separated(text, "", is_unfinished=False)
@@ -63,7 +63,7 @@ def separate(text: str) -> Separated:
     fence, begin, first = _Fence(text), 0, _first_of(text, 0)
     opened: tuple[str, int, int | None] | None = None
     ends = _ends(text)
-    skipped: dict[str, tuple[int, bool]] = {}  # the closings of marks that were text: where those were
+    skipped: dict[str, tuple[int, bool]] = {}  # positions of the closing marks of pairs that are text
     for found in _MARK.finditer(text):
         mark, start, end = found[0].lower(), found.start(), found.end()
         if opened is not None:
@@ -95,9 +95,10 @@ def separate(text: str) -> Separated:
 
 
 def _ends(text: str) -> dict[int, int]:
-    """By the place of a mark that opens, that of its own closing mark.
+    """The position of its closing mark, for each opening mark.
 
-    One that has none is not here: a model that thinks of `<think>` does not begin to think once more.
+    Marks without a closing mark are omitted: a model that mentions `<think>` in its reasoning does not open
+    another level.
     """
     ends: dict[int, int] = {}
     waiting: dict[str, list[int]] = {}
@@ -127,7 +128,7 @@ def _closes(
     *,
     is_known: bool,
 ) -> bool:
-    """Whether a closing mark that nothing has opened ends thoughts. is_known: there were thoughts before it."""
+    """Whether an unmatched closing mark ends reasoning. is_known: there was reasoning before it."""
     if _is_quoted(text, start, end):
         return False
     begins, ends = _begins_line(text, start), _ends_line(text, end)
@@ -141,7 +142,7 @@ def _closes(
 
 
 def _first_of(text: str, begin: int) -> int:
-    """Where the first character is that is no space."""
+    """The position of the first character that is not a space."""
     found = _SOLID.search(text, begin)
     return found.start() if found else len(text)
 
@@ -156,7 +157,7 @@ def _ends_line(text: str, end: int) -> bool:
 
 
 class _Fence:
-    """Whether a place of a text is in a code block; the places are asked for in their order."""
+    """Tells which positions of a text are in a code block; query them in ascending order."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -164,11 +165,11 @@ class _Fence:
         self._opened: str | None = None
 
     def restart(self, at: int) -> None:
-        """An answer begins here."""
+        """Restarts the search: an answer begins here."""
         self._line, self._opened = at, None
 
     def holds(self, place: int) -> bool:
-        """Whether this place is in a block that was opened on a line before."""
+        """Whether this position is in a block that was opened on an earlier line."""
         while (end := self._text.find("\n", self._line, place)) >= 0:
             found = _FENCE.match(self._text, self._line, end)
             if found is not None and self._opened is None:

@@ -11,10 +11,10 @@ TOKENS_PER_CHARACTER = 4
 """A token has at least one byte, and a character at most four."""
 
 PROMPT_ROOM = 10_000
-"""Tokens that a provider may add to a prompt: instructions of its own, marks between messages."""
+"""Tokens that a provider may add to a prompt: instructions and marks between messages."""
 
 THOUGHT_ROOM = 200_000
-"""Tokens that a model may think with and not send, unless max_tokens is set: no model of today has more."""
+"""Maximum number of unsent reasoning tokens if max_tokens is not set; no current model has more."""
 
 MESSAGE_TOKENS = 4
 """Estimated tokens of the marks around a message."""
@@ -32,14 +32,14 @@ _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = (
     bytes(range(0xE0, 0xF0)),
     bytes(range(0xF0, 0xF8)),
 )
-"""The first bytes of characters of so many, in UTF-8."""
+"""The first bytes of UTF-8 characters of each length."""
 
 
 def estimate(text: str) -> float:
-    """Tokens that a text has, about.
+    """Estimates the tokens of a text.
 
-    Four characters of ASCII make one, two of other alphabets, and one of Chinese, Japanese, Korean and the scripts
-    beyond them; a character outside the basic plane makes two.
+    A token has four characters of ASCII, two of other alphabets, or one of Chinese, Japanese, Korean and later
+    scripts. A character outside the basic plane has two tokens.
     """
     if text.isascii():
         return len(text) / 4
@@ -51,18 +51,18 @@ def estimate(text: str) -> float:
 
 
 class Tokens:
-    """The tokens of one call.
+    """The token counts of one call.
 
-    Servers say them once at the end, or in each piece with those so far, in `usage` or beside it; so the largest
-    number of each kind counts.
+    Servers send them once at the end, or the current counts with each piece, in `usage` or next to it. The largest
+    count of each kind is used.
     """
 
     def __init__(self) -> None:
         self.said: dict[str, Any] = {}
-        """What the server has said, also what makes no sense; never more than one value of each kind."""
+        """The server's counts, including invalid ones; at most one value of each kind."""
 
     def take(self, *places: Any) -> None:
-        """Takes what is said in these places; whatever is no usage is left out."""
+        """Records the counts in these places; ignores values that are not usage."""
         for usage in places:
             if isinstance(usage, Mapping):
                 self._take(usage)
@@ -74,7 +74,7 @@ class Tokens:
                 found.setdefault(kind, usage[name])
         total = usage.get("total_tokens")
         if all(is_count(found.get(kind)) for kind in KINDS) and is_count(total):
-            # Some leave what a model thinks with out of the completion, and charge for it.
+            # Some servers exclude reasoning tokens from the completion, and charge for them.
             found[KINDS[1]] = max(found[KINDS[1]], total - found[KINDS[0]])
         for kind, number in found.items():
             before = self.said.get(kind)
@@ -93,15 +93,15 @@ class Tokens:
 
 
 def is_count(said: Any) -> bool:
-    """Whether this is a number of tokens."""
+    """Whether this is a valid number of tokens."""
     return type(said) is int and said >= 0
 
 
 def rounded(tokens: float) -> int:
-    """An estimate as a number of tokens: a part of one is one."""
+    """An estimate as a number of tokens, rounded up."""
     return math.ceil(tokens)
 
 
 def shown(said: int) -> int | str:
-    """A number as JSON; one that is out of all proportion as a text that is shortened."""
+    """A number as JSON; an absurdly large one as shortened text."""
     return said if said <= 10**18 else reprlib.repr(said)

@@ -1,1 +1,1 @@
-"""The handler `openai-batch`: chat completions that go as batches to an API that is compatible with OpenAI's."""
+"""The handler `openai-batch`: sends chat completions as batches to an API that is compatible with OpenAI's."""

@@ -1,4 +1,4 @@
-"""Applies the ordinary handler's rules to answers from a file; and the client for batches."""
+"""Applies the rules of the `openai` handler to answers from a file, and creates the client for batches."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LARGEST_FILE = 2_000_000_000
 """Maximum size of a file of answers, in bytes: 50,000 articles of 40 kB."""
 
 MISSING = 0
-"""In place of a status: of a line with an error and no answer, or of no line at all."""
+"""Used as the status of a line with an error and no answer, and for a missing line."""
 
 _STREAMED = ("stream", "stream_options")
-"""What a request of a batch does not have."""
+"""Parameters that a batch request cannot have."""
 
 
 class BatchCaller(Caller):
-    """Makes the requests of a batch, and judges the answers as those to direct calls."""
+    """Builds the requests of a batch, and interprets the answers in the same way as those of direct calls."""
 
     def client(self) -> openai.AsyncOpenAI:
         """The client for files and batches, which reads large files."""
@@ -49,7 +49,10 @@ class BatchCaller(Caller):
     def judge(
         self, status: int, reply: Any, messages: list[Message], settings: OpenAISettings, context: Any
     ) -> Answer:
-        """What a model has written. Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited."""
+        """Returns the answer of the model.
+
+        Raises PermanentError, TemporaryError, ProviderUnavailable or RateLimited.
+        """
         try:
             if status == 200:
                 return self.read(reply, messages, settings, context.previous_error)
@@ -61,9 +64,10 @@ class BatchCaller(Caller):
             raise
 
     def usage(self, reply: Any, settings: OpenAISettings, size: int) -> Mapping[str, Any] | None:
-        """What an answer to a request of so many bytes has cost; None when nothing shows that the model has begun.
+        """The cost of an answer to a request of this size in bytes.
 
-        The bytes stand for the prompt: tokens that are said are held against them, others are estimated by them.
+        None if there is no sign that the model started. The size replaces the prompt: it limits the reported
+        tokens, and missing counts are estimated from it.
         """
         received = Received(settings, [{"content": " " * size}])
         try:
@@ -73,7 +77,7 @@ class BatchCaller(Caller):
         return received.spent
 
     def failure(self, error: Exception, settings: OpenAISettings) -> Exception:
-        """The ordinary handler's error for an error of the client."""
+        """The error that the `openai` handler raises for an error of the client."""
         return self._failures.of(error, settings, Received(settings))
 
     def _as_error(self, status: int, reply: Any) -> Exception:
@@ -87,7 +91,7 @@ class BatchCaller(Caller):
 
 
 def at_batch_price(settings: OpenAISettings, model: str) -> OpenAISettings:
-    """The settings for this model, with the prices that a batch has."""
+    """The settings for this model, with batch prices."""
     factor = settings.batch.price_factor
     prices = {
         name: Price(input=price.input * factor, output=price.output * factor)

@@ -1,8 +1,8 @@
-"""The `openai-batch` handler: tasks of low priority go to the provider as batches, at half the price.
+"""The `openai-batch` handler: sends tasks of low priority to the provider in batches, at half the price.
 
-An attempt asks, and snoozes its task; what tends the batches runs beside the tasks (tending.py); when an answer
-has come, the next attempt makes content of it. See docs/how-to/use-provider-batches.md. It needs the package
-`openai`.
+An attempt stores its request and snoozes its task. A background job of the worker sends and collects the batches
+(tending.py). Once the answer has arrived, the next attempt turns it into content. See
+docs/how-to/use-provider-batches.md. It needs the package `openai`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from contentq.task import Task
 log = logging.getLogger("contentq.handlers.openai")
 
 ASKED = "asked_by_attempt"
-"""The member of context.state that names the attempt which has asked; contentq.ask_batch() puts it there."""
+"""The member of context.state that names the attempt that made the request; contentq.ask_batch() sets it."""
 
 DAY = 24 * 3600.0
 
 LOOK_AGAIN = 3600.0
-"""Seconds that a task is put off beyond the time in which its answer must have come, and wakes it."""
+"""Seconds added to a snooze, beyond the latest time at which the answer must arrive and wake the task."""
 
 
 class OpenAIBatchHandler(OpenAIHandler):
-    """Asks models for articles, in batches. Raises HandlerUnusable as the handler `openai` does."""
+    """Requests articles from models, in batches. Raises HandlerUnusable as the handler `openai` does."""
 
     def __init__(self, templates: Path | None = None, settings: Path | None = None) -> None:
         super().__init__(templates, settings)
@@ -55,7 +55,7 @@ class OpenAIBatchHandler(OpenAIHandler):
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The gates that direct calls enter; what goes with a batch passes none."""
+        """The gates that direct calls enter; batch requests enter none."""
         return self._models.gates
 
     def introduce(self) -> None:
@@ -70,9 +70,9 @@ class OpenAIBatchHandler(OpenAIHandler):
         )
 
     async def work_beside(self, calls: HandlerCalls) -> None:
-        """Tends batches, also those of workers that have died, for as long as the worker runs.
+        """Tends batches while the worker runs, including those of dead workers.
 
-        What goes wrong with those of one provider does not keep it from those of others.
+        Errors of one provider do not affect the batches of others.
         """
         self._calls = calls
         self._tending = {at: Tending(calls, caller, self._prices(at)) for at, caller in self._callers.items()}
@@ -88,9 +88,9 @@ class OpenAIBatchHandler(OpenAIHandler):
             await asyncio.gather(*work, return_exceptions=True)
 
     async def __call__(self, task: Task, context: Any) -> GeneratedContent:
-        """Asks, or makes content of the answer to what was asked. Without a worker, asks directly.
+        """Stores a request, or returns the content of its answer. Without a worker, calls the model directly.
 
-        Raises Snooze while there is no answer, and what the handler `openai` raises.
+        Raises Snooze until the answer arrives, and the errors of the handler `openai`.
         """
         if self._calls is None:
             return await super().__call__(task, context)
@@ -119,7 +119,7 @@ class OpenAIBatchHandler(OpenAIHandler):
             self._tending[model.at].add_asked()
 
     async def _take(self, asked: Asked, task: Task, context: Any) -> GeneratedContent:
-        """The content of an answer. What is wrong with it has the next attempt ask again."""
+        """The content of an answer. If the answer is unusable, the next attempt makes a new request."""
         if asked.status_code is None or asked.answer is None:
             raise Snooze(delay=self._longest())
         model, caller = self._first(task)
@@ -136,12 +136,12 @@ class OpenAIBatchHandler(OpenAIHandler):
             raise
 
     def _first(self, task: Task) -> tuple[Model, BatchCaller]:
-        """The model that a task's batch asks: the first of its models; the others are for direct calls."""
+        """The model for a task's batch: the first of its models; the others are for direct calls."""
         model = self._models.of(task)[0]
         return model, self._callers[model.at]
 
     def _prices(self, at: Endpoint) -> OpenAISettings:
-        """The settings, with the prices of all models that are asked there."""
+        """The settings, with the prices of all models that are called there."""
         prices = dict(self._models.settings.prices)
         for model in self._models.first:
             if model.at == at:
@@ -153,15 +153,15 @@ class OpenAIBatchHandler(OpenAIHandler):
         return left is None or left >= self._batch.min_time_left
 
     def _longest(self) -> float:
-        """Seconds in which an answer must have come, and with it the end of the snooze."""
+        """Seconds until the snooze ends; the answer must have arrived by then."""
         return self._batch.gather_seconds + _seconds_of(self._batch.completion_window) + LOOK_AGAIN
 
 
 @contextmanager
 def _outage_as_snooze() -> Iterator[None]:
-    """Puts a task off whose call the database did not answer, or could not get a lock for: no retry is charged.
+    """Snoozes a task if the database does not answer a call, or a lock is not available; no retry is charged.
 
-    A call that took effect all the same is found by the next attempt, or is of an answer that stays.
+    If the call took effect nevertheless, the next attempt finds the request; an answer stays stored.
     """
     try:
         yield

@@ -10,7 +10,7 @@ from contentq.handlers.openai_batch.caller import MISSING
 from contentq.queue.batches import Line
 
 ENDPOINT: Final = "/v1/chat/completions"
-"""What every request of a batch is for."""
+"""The endpoint of every request of a batch."""
 
 NOT_DONE = frozenset({"batch_expired", "batch_cancelled"})
 """Codes of lines for requests that were not processed and go into another batch."""
@@ -20,7 +20,7 @@ LARGEST_LINE = 16_000_000
 
 
 class Reply(NamedTuple):
-    """A line of an answer: the task and the attempt that asked, the status, and the body."""
+    """A line of an answer: the task, the attempt that made the request, the status, and the body."""
 
     id: int
     attempt: int
@@ -29,13 +29,13 @@ class Reply(NamedTuple):
 
 
 def request_line(line: Line) -> bytes:
-    """A request, as the file that is uploaded has it."""
+    """A request as a line of the uploaded file."""
     head = json.dumps({"custom_id": f"{line.id}-{line.attempt}", "method": "POST", "url": ENDPOINT})
     return f'{head[:-1]}, "body": {line.body}}}\n'.encode("utf-8", "replace")
 
 
 def names_of(line: bytes) -> tuple[int, int] | None:
-    """The task and the attempt that a line is about; None when it is none of ours."""
+    """The task and the attempt of a line; None if contentq did not create the line."""
     try:
         before, _, after = str(json.loads(line)["custom_id"]).partition("-")
         id_, attempt = int(before), int(after)
@@ -45,7 +45,7 @@ def names_of(line: bytes) -> tuple[int, int] | None:
 
 
 def reply_of(line: bytes) -> Reply | None:
-    """The answer that a line is; None when it is none, or says that the request was not done."""
+    """The answer in a line; None if there is none, or the request was not processed."""
     names = names_of(line)
     if names is None:
         return None
@@ -61,7 +61,7 @@ def reply_of(line: bytes) -> Reply | None:
 
 
 async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The lines of a file that comes in pieces; those that are too large are left out."""
+    """The lines of a file that arrives in pieces; lines that are too large are skipped."""
     rest, is_too_large = bytearray(), False
     async for chunk in chunks:
         *ended, last = chunk.split(b"\n")

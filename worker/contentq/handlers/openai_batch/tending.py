@@ -1,9 +1,11 @@
-"""What is done beside the tasks: batches are sent, looked at and collected, also those of workers that have died.
+"""Sends, polls and collects batches in the background, including those of dead workers.
 
-Nothing is sent twice. What a batch is made of is in the database before anything is sent. Before it is made at the
-provider, its file is noted; the key of the batch goes into its metadata. A worker that takes over a batch of which
-it is not known whether it was made looks for the key; when there is none, it deletes the file, so that no batch
-can be made of it any more, and looks once more. Every step is fenced by the lease (contentq.hold_batch()).
+Nothing is sent twice. The requests of a batch are stored in the database before anything is sent. The uploaded
+file is recorded before the batch is created at the provider, and the metadata of the batch holds its key.
+
+If a worker takes over a batch that may or may not have been created, it searches for the key. If it does not find
+the key, it deletes the file, so that no batch can be created from it any more, and searches again. The lease
+fences every step (contentq.hold_batch()).
 """
 
 from __future__ import annotations
@@ -39,10 +41,10 @@ LARGEST_INPUT = 190_000_000
 """Maximum size of a file of requests, in bytes; the provider accepts 200 MB."""
 
 KEPT_IN_MEMORY = 8_000_000
-"""Bytes of such a file that are not written to the disk."""
+"""Bytes of such a file that stay in memory before it goes to the disk."""
 
 KEY = "contentq"
-"""The key of the metadata of a batch under which contentq finds it again."""
+"""The metadata key of a batch by which contentq finds it again."""
 
 RENEWAL = 15.0
 """Seconds between renewals of a lease, which lasts a minute."""
@@ -54,13 +56,13 @@ SWEEP = 10.0
 """Seconds between checks for expired batches."""
 
 LONGEST_PAUSE = 600.0
-"""Seconds, at most, until something that the provider did not do is tried again."""
+"""Maximum seconds until a failed step at the provider is retried."""
 
 ANSWERS, ANSWER_BYTES = 200, 2_000_000
-"""How many answers are stored at a time, and about how large they are together."""
+"""Number of answers stored at a time, and their approximate total size."""
 
 LONGEST_SEARCH = 100
-"""Pages of batches of the provider that are searched for one; a page has 100."""
+"""Pages of the provider's batches that are searched; a page has 100."""
 
 SEARCH_MARGIN = 3600.0
 """Seconds by which the provider's clock may be behind that of the database."""
@@ -68,11 +70,11 @@ SEARCH_MARGIN = 3600.0
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 
 TOO_MANY = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "batch_limit_exceeded", "quota_exceeded"})
-"""Codes of a batch that the provider refuses since there are too many already."""
+"""Error codes of a batch that the provider refuses because too many are queued."""
 
 
 class Tending:
-    """Tends the batches of one provider. It shares them with every worker that has the same address of the API."""
+    """Tends the batches of one provider, shared with every worker that has the same API address."""
 
     def __init__(self, calls: HandlerCalls, caller: BatchCaller, settings: OpenAISettings) -> None:
         self._calls = calls
@@ -123,9 +125,9 @@ class Tending:
         return True
 
     async def _try(self, step: Any, batch: Batch) -> None:
-        """Takes a step, or notes what went wrong and when to try again.
+        """Performs a step, or records the error and the time of the next try.
 
-        Raises LeaseLost, and what psycopg raises when the database cannot be reached.
+        Raises LeaseLost, and psycopg's errors if the database cannot be reached.
         """
         try:
             await step(batch)
@@ -144,7 +146,7 @@ class Tending:
         if isinstance(failure, TemporaryError | RateLimited) and failure.retry_after is not None:
             wait = max(wait, failure.retry_after.total_seconds())
         if isinstance(failure, psycopg.Error):
-            # Not the details, which are values of rows that not everybody may see.
+            # Without the details, which may contain values of rows that not every user may see.
             why = f"the database refused it: {failure.diag.message_primary}"
         else:
             why = self._storable(str(failure))
@@ -158,7 +160,7 @@ class Tending:
     # Sending
 
     async def _send(self, batch: Batch) -> None:
-        """Uploads the requests of a batch, and has the provider make it."""
+        """Uploads the requests of a batch, and creates the batch at the provider."""
         client = self._caller.client()
         with tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY) as file:
             number = await self._write_requests(batch, file)
@@ -173,7 +175,7 @@ class Tending:
                 made = await client.batches.create(
                     input_file_id=uploaded.id,
                     endpoint=ENDPOINT,
-                    completion_window=self._batch.completion_window,  # type: ignore[arg-type]  # as others have it
+                    completion_window=self._batch.completion_window,  # type: ignore[arg-type]  # other servers have it
                     metadata={KEY: batch.key},
                 )
             except openai.APIStatusError as error:
@@ -186,7 +188,7 @@ class Tending:
         await self._note_state(batch, made)
 
     async def _write_requests(self, batch: Batch, file: IO[bytes]) -> int:
-        """Writes the requests that tasks still wait for; returns how many."""
+        """Writes the requests whose tasks still wait for them; returns their number."""
         number, last = 0, None
         while lines := await self._calls(batches.lines, batch, last):
             for line in lines:
@@ -195,21 +197,24 @@ class Tending:
         return number
 
     async def _refuse(self, batch: Batch, error: openai.APIStatusError, failure: PermanentError) -> None:
-        """The provider will never take this batch: each of its tasks gets that as its answer."""
+        """Handles a batch that the provider permanently refuses:
+
+        each of its tasks gets the error as its answer.
+        """
         log.error("batch refused tasks=%d: %s", batch.requests, failure)
         body = error.body if isinstance(error.body, dict) else {"message": str(error.body or error.message)}
         await self._answer_all(batch, error.status_code, {"error": body})
         await self._calls(batches.close, batch, "refused", self._storable(str(failure)))
 
     async def _answer_all(self, batch: Batch, status: int, body: dict[str, Any]) -> None:
-        """Gives all requests that have no answer the same one."""
+        """Gives all unanswered requests the same answer."""
         last: Line | None = None
         while lines := await self._calls(batches.lines, batch, last):
             last = lines[-1]
             await self._store(batch, [Reply(line.id, line.attempt, status, body) for line in lines])
 
     async def _resume(self, batch: Batch) -> None:
-        """Sends a batch unless it was made: a worker has left it behind, or the provider gave no answer."""
+        """Creates a batch unless it exists already: another worker left it, or the provider did not answer."""
         made = await self._find(batch)
         if made is None and batch.input_file is not None:
             with suppress(openai.NotFoundError):
@@ -222,9 +227,9 @@ class Tending:
             await self._note_state(batch, made)
 
     async def _find(self, batch: Batch) -> ProviderBatch | None:
-        """The batch that was made of this one, if any."""
+        """The provider's batch for this one, if it was created."""
         if batch.input_file is None:
-            return None  # which is noted before it is made
+            return None  # recorded before the batch is created
         page = await self._caller.client().batches.list(limit=100)
         for _ in range(LONGEST_SEARCH):
             for each in page.data:
@@ -270,7 +275,7 @@ class Tending:
         await self._calls(batches.note, batch, news)
 
     async def _collect(self, batch: Batch, state: ProviderBatch) -> None:
-        """Stores all answers of a batch that has ended; what has none goes with another, unless that is no use."""
+        """Stores all answers of an ended batch; unanswered requests go into another batch, unless that is futile."""
         await self._note_state(batch, state, is_over=True)
         for file in filter(None, (state.output_file_id, state.error_file_id)):
             await self._collect_file(batch, file)
@@ -303,9 +308,11 @@ class Tending:
                 yield line
 
     async def _collect_errors(self, batch: Batch, state: ProviderBatch) -> tuple[str, float]:
-        """Of a batch that the provider did not begin: gives its tasks the errors; what was wrong, and when to send
-        those again that are not to blame. When it blames no request, the code of its error says what becomes of
-        all of them: sent again for nothing, they would come back for ever."""
+        """Stores the errors of a batch that the provider refused as a whole, as answers of the faulty requests.
+
+        Returns the error, and the delay before the other requests are sent again. If no request is at fault, the
+        error code decides about all of them: otherwise they would be sent again for ever.
+        """
         errors = (state.errors.data if state.errors else None) or []
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
         said = self._storable(said)
@@ -354,7 +361,7 @@ class Tending:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(RENEWAL)
-                with suppress(LeaseLost):  # whoever tends it finds out
+                with suppress(LeaseLost):  # the next step detects the loss
                     await self._calls(batches.hold, batch)
 
         renewing = asyncio.create_task(renew())
