@@ -16,7 +16,7 @@ LARGE = 20_000
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked: a draft, its task, and the context.
+    """The input of a check: a draft, its task, and the context.
 
     prompt: the prompt as one text; empty if unknown.
     """
@@ -34,7 +34,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a check. problem: what is wrong. skipped: why it did not run. Both are None if it passed."""
+    """The result of a check.
+
+    problem: the problem found. skipped: why it did not run. Both are None if it passed.
+    """
 
     name: str
     setting: Any

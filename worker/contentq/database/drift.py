@@ -73,7 +73,7 @@ def compare_schema(connection: Connection) -> list[Finding]:
     if schema is None or revision is None:
         return []
     if revision != head_revision():
-        # Objects that are missing come with the migration.
+        # The next migration creates missing objects.
         return [_of_another_revision(revision)]
     return [*_of_another_version(connection, schema), *_tables(connection, schema)]
 

@@ -42,7 +42,7 @@ _ADVICE = {
     "authority, or use sslrootcert=system for the authorities that this system trusts",
     "does not support SSL": "nothing was sent; enable TLS on the server (ssl = on)",
 }
-"""What to do, by a part of libpq's message."""
+"""Advice, by a part of libpq's message."""
 
 _REFUSED = (
     "; the server requested the password in clear text over an unencrypted connection, and it was not sent. "

@@ -66,13 +66,13 @@ class HandlerConnections:
         return connection
 
     async def close_async(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Rolls back what is not committed and makes room for the next handler."""
+        """Rolls back uncommitted work and makes room for the next handler."""
         self._free.release()
         with suppress(psycopg.Error, OSError):
             await connection.close()
 
     def close(self, connection: psycopg.Connection[Any]) -> None:
-        """Rolls back what is not committed and makes room for the next handler."""
+        """Rolls back uncommitted work and makes room for the next handler."""
         self._free.release()
         with suppress(psycopg.Error, OSError):
             connection.close()

@@ -194,7 +194,7 @@ async def _call(connection: contract.Connection, group: list[_Request]) -> list[
                 await contract.record_usage(connection, each.held, each.left.usage)
             else:
                 await leave_gate(connection, each.held, each.left)
-            _settle(each, None)  # it counts, whatever happens to the others
+            _settle(each, None)  # its outcome is valid, even if the others fail
         return [None] * len(group)
     found: dict[Held, Entered] = {}
     for worker_id in worker_ids:

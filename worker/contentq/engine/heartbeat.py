@@ -49,7 +49,7 @@ class HeartbeatListener:
 class Heartbeat:
     """The heartbeat thread. Start it once, on the worker's event loop, and stop it once.
 
-    handler: the name to register with. held: what the worker holds. watch: watches the worker's event loop.
+    handler: the name to register with. held: the attempts of the worker. watch: watches the worker's event loop.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Heartbeat:
         return self._answered_at
 
     def expect_deadline(self, seconds: float) -> None:
-        """Adds the deadline of a claimed task: its row must end then, whatever the handler does."""
+        """Adds the deadline of a claimed task: its row must end then, even if the handler still runs."""
         due = time.monotonic() + seconds + self._timings.maintenance_margin
         with suppress(RuntimeError):  # the thread has ended
             self._loop.call_soon_threadsafe(self._maintain_by, due)
@@ -231,7 +231,7 @@ class Heartbeat:
             self._tell(self._listener.given_up, given_up)
 
     async def _beat(self, connection: contract.Connection) -> None:
-        """Reports what the worker holds, complete up to the last heartbeat, and stops what it lost."""
+        """Reports the worker's attempts, complete up to the last heartbeat, and stops the ones that it lost."""
         if self._worker_id is None:
             return  # the worker is leaving, and was not registered
         beat_at, answered_at = self._last_beat or (None, 0.0)

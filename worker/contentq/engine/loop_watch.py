@@ -13,7 +13,10 @@ log = logging.getLogger("contentq.worker")
 
 
 class LoopWatch:
-    """Watches an event loop from another thread. name_current: names what runs on that event loop now."""
+    """Watches an event loop from another thread.
+
+    name_current: names the task that runs on that event loop now.
+    """
 
     def __init__(self, name_current: Callable[[], str], timings: Timings) -> None:
         self._name_current = name_current

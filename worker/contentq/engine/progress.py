@@ -42,7 +42,7 @@ class ProgressNotes:
                 self._loop.call_soon_threadsafe(self._loop.call_later, self._interval, self._write)
 
     def take(self) -> list[Progressed]:
-        """Returns and clears what was recorded."""
+        """Returns and clears the recorded progress."""
         self._is_scheduled = False
         taken = []
         while self._notes:

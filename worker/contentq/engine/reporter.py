@@ -220,7 +220,7 @@ class Reporter:
         self._aside += outcomes
 
     def _repeat(self, outcome: Outcome) -> None:
-        """Reports again what was set aside."""
+        """Reports the outcomes again that were set aside."""
         self._aside = _without(self._aside, [outcome])
         self._apart.append([outcome])
         self._arrived.set()
@@ -285,7 +285,7 @@ async def _call(connection: contract.Connection, group: Sequence[Any]) -> dict[i
 
 
 def _kind(outcome: Outcome) -> tuple[str, int]:
-    """What the outcomes of one report share."""
+    """The properties that all outcomes of one report share."""
     return type(outcome).__name__, outcome.held.worker_id
 
 

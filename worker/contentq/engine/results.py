@@ -1,4 +1,4 @@
-"""Turns what a handler returned or raised into an outcome to report."""
+"""Turns the return value or the error of a handler into an outcome to report."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def failure_of(held: Held, error: BaseException) -> Outcome:
 
 
 def left_gate_of(gate: str | None, error: BaseException | None, usage: str | None) -> LeftGate:
-    """What to report to a gate about a call that ended with this error or an answer; the attempt continues."""
+    """The outcome of a call, an error or an answer, to report to a gate; the attempt continues."""
     outcome = "answered"
     if isinstance(error, RateLimited):
         outcome = "exhausted" if getattr(error, "nothing_left", False) is True else "refused"

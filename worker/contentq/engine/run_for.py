@@ -17,7 +17,7 @@ async def run_for(
     beside: Coroutine[Any, Any, None] | None = None,
     application: str = "contentq",
 ) -> bool:
-    """Runs the worker until it ends, the work beside it ends, or the time is over.
+    """Runs the worker until it ends, the parallel work ends, or the time is up.
 
     Returns whether the worker ended first. application: the name of a connection that watches the database. Raises
     OperationalError as soon as the database is lost; the worker itself would wait for it.

@@ -140,7 +140,7 @@ class Runner:
         return [execution for execution in self._executions.values() if execution.unit is not None]
 
     def name_current(self) -> str:
-        """Names what runs on the event loop at this moment; called from another thread."""
+        """Names the task that runs on the event loop at this moment; called from another thread."""
         current = asyncio.current_task(self._loop)
         for execution in self.running():
             if execution.unit is current:

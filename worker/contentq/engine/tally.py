@@ -1,4 +1,4 @@
-"""Counts and logs what a worker has done, and passes it to an observer."""
+"""Counts and logs the work of a worker, and passes it to an observer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _ignore(*_values: object) -> None:
 
 @dataclass
 class Counts:
-    """Counts of what a worker has done."""
+    """Counts of a worker's claims and outcomes."""
 
     claimed: int = 0
     completed: int = 0

@@ -1,4 +1,4 @@
-"""Logs what keeps a worker from claiming more tasks: when the reason changes, and when it ends."""
+"""Logs why a worker cannot claim more tasks: when the reason changes, and when it ends."""
 
 from __future__ import annotations
 

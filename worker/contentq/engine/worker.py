@@ -80,7 +80,7 @@ class Worker:
 
     @property
     def counts(self) -> Counts:
-        """Counts of what it has done so far."""
+        """Counts of its claims and outcomes so far."""
         return self._tally.counts
 
     @property

@@ -1,4 +1,4 @@
-"""What the model classes share: their repr, and how they find each other."""
+"""Features shared by the model classes: their repr, and how they find each other."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ _LOCKED = "55P03"
 _FORBIDDEN = "42501"
 
 REVIEW_REFUSED = "CQ005"
-"""What approve() and reject() raise if another reviewer has decided, or the task cannot be requeued."""
+"""The error of approve() and reject() if another reviewer has decided, or the task cannot be requeued."""
 
 
 def is_of_sqlalchemy(connection: object) -> bool:

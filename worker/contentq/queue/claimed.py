@@ -21,8 +21,11 @@ _COMPUTED = {
 CLAIMED = ", ".join(
     f"extract(epoch FROM {name})::float8" if name in _TIMES else _COMPUTED.get(name, name) for name in Task._fields
 )
-"""The columns of a claim, in the order of the fields of Task. Times are seconds since 1970, which can always be
-read, whatever a producer has stored and whatever DateStyle and time zone the database has."""
+"""The columns of a claim, in the order of the fields of Task.
+
+Times are seconds since 1970, which can always be read: neither the stored value nor DateStyle nor the time zone of
+the database matters.
+"""
 
 
 def task_of(row: Sequence[Any]) -> Task:

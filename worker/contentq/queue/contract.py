@@ -178,7 +178,7 @@ async def maintain(connection: Connection) -> float:
 
 
 async def stay_open(connection: Connection) -> None:
-    """Keeps the server from ending this session when idle, whatever the database or the role sets."""
+    """Keeps the server from ending this session when idle, even if the database or the role sets a timeout."""
     await connection.execute("SET idle_session_timeout = 0")
 
 

@@ -18,7 +18,7 @@ from contentq.queue.outcomes import Held, Outcome, Overdue
 from contentq.testing.fakes import FakeContext, FakeThreadContext
 
 PATIENCE = 2.0
-"""Seconds after its deadline within which a handler may end; a worker waits as long."""
+"""Seconds that a handler gets to end after its deadline; a worker would wait until it ends."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Trial:
     """The outcome that a worker would report."""
 
     error: BaseException | None
-    """What the handler raised before its deadline."""
+    """The exception that the handler raised before its deadline."""
 
     seconds: float
 

@@ -61,8 +61,7 @@ async def run(
     stdout_limit: int,
     on_stderr: Callable[[bytes], None],
 ) -> Ended:
-    """Runs a program to its end, without a shell, in the current folder. No process of its group outlives the
-    call.
+    """Runs a program to its end, without a shell, in the current folder. No process of its group survives.
 
     The guardian ends processes that have left the group a moment later, if it can find them. Standard input is a
     file, so that the program may leave it unread, or open it as /dev/stdin. stdout_limit: bytes. on_stderr gets

@@ -16,9 +16,9 @@ from contentq.handlers.jinja_checks import at_fault, file_of, tree_of
 def check_blocks(templates: jinja2.Environment, name: str, roles: Sequence[str]) -> None:
     """Raises HandlerUnusable if a block of this template is never rendered.
 
-    The error names it and the rendered blocks. roles: the blocks that become messages. If the template has any of
-    them, only these and their contents are rendered. Otherwise the template at the end of the chain of {% extends
-    %} is rendered as a whole.
+    The error names it and the blocks that are rendered. roles: the blocks that become messages. If the template
+    has any of them, only these and their contents are rendered. Otherwise the base template, at the end of the
+    chain of `extends`, is rendered as a whole.
     """
     chain = _chain(templates, name)
     if chain is None:
@@ -43,7 +43,7 @@ def check_blocks(templates: jinja2.Environment, name: str, roles: Sequence[str])
 
 
 def _chain(templates: jinja2.Environment, name: str) -> list[nodes.Template] | None:
-    """A template and all that it extends, the outermost last; None if the chain is only known during rendering.
+    """A template and all that it extends, the base last; None if the chain is only known during rendering.
 
     Raises HandlerUnusable if a template extends itself.
     """

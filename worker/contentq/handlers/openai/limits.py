@@ -49,7 +49,8 @@ def bounding(http: Any, most: int) -> Callable[[Any], Awaitable[None]]:
     """Returns a hook for the answers of a client of this library (httpx or httpx2).
 
     Of an error, ERROR_BYTES are read; then the body ends. Any other body raises StreamTooLarge after `most` bytes.
-    A compressed body is not read. It raises Compressed; in an error, whose status counts, a note replaces it.
+    A compressed body is not read: it raises Compressed. If it is an error, whose status matters, a note replaces
+    it.
     """
 
     class Bounded(http.AsyncByteStream):  # type: ignore[misc]  # from a library chosen at run time

@@ -1,7 +1,4 @@
-"""Builds the body of a call:
-
-what every server accepts, what the settings set, and what they leave out or rename.
-"""
+"""Builds the body of a call: common parameters, and those that the settings add, omit or rename."""
 
 from __future__ import annotations
 

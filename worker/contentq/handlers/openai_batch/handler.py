@@ -59,7 +59,7 @@ class OpenAIBatchHandler(OpenAIHandler):
         return self._models.gates
 
     def introduce(self) -> None:
-        """Logs what the handler `openai` logs, and which tasks use batches."""
+        """Logs the same as the handler `openai`, and which tasks use batches."""
         super().introduce()
         log.info(
             "batches of up to %d tasks of priority %d and below, gathered for %gs; price_factor=%g",
