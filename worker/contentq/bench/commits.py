@@ -36,9 +36,9 @@ class Timings:
     """Time of a small update with its commit and round trip; without pauses, as in a drain."""
 
     rested_commit: float
-    """The same after a pause as long as the one between timed tasks:
+    """The same after a pause as long as the one between timed tasks.
 
-    the processors and the disk are idle then, and slower to respond.
+    The processors and the disk are idle then, and slower to respond.
     """
 
 

@@ -1,8 +1,8 @@
-"""The heartbeat: a thread with its own connection that registers the worker, reports what it holds, stops what it
-lost, and runs maintenance. It also listens for notifications.
+"""The heartbeat: a thread with its own connection that listens for notifications.
 
-It is a thread because a handler may block the event loop: the worker must not look dead, and deadlines must still
-pass. It listens because any login can flood the connection with notifications: its calls can be repeated on a new
+It registers the worker, reports its attempts, stops the ones that it lost, and runs maintenance. It is a thread
+because a handler may block the event loop: the worker must not look dead, and deadlines must still pass. It
+listens because any login can flood the connection with notifications: its calls can be repeated on a new
 connection, while the result of an interrupted claim would be unknown.
 """
 

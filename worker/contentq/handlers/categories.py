@@ -6,8 +6,8 @@ import re
 
 
 def slug(category: str | None) -> str:
-    """A category in lower case, with dashes for all characters other than letters and digits:
+    """A category in lower case, with dashes for all characters other than letters and digits.
 
-    `Slow Food!` is `slow-food`.
+    `Slow Food!` becomes `slow-food`.
     """
     return re.sub(r"[^\w-]+", "-", category or "").strip("-").lower()

@@ -227,9 +227,9 @@ def _read_row(connection: psycopg.Connection[TupleRow], task_id: str) -> RanTask
 
 
 def _was_reported(counts: Counts) -> bool:
-    """Whether the attempt has ended after all:
+    """Whether the attempt has ended after all.
 
-    a handler that blocks the event loop may end while the worker stops.
+    A handler that blocks the event loop may end while the worker stops.
     """
     others = (counts.failed, counts.retried, counts.revised, counts.snoozed, counts.timed_out, counts.refused)
     return any((counts.completed, *others))

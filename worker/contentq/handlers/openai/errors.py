@@ -228,9 +228,9 @@ def _why(error: BaseException) -> str:
 
 
 def _place(location: str | None) -> str:
-    """The target of a redirect, without the parts that may hold a secret:
+    """The target of a redirect, without the parts that may hold a secret.
 
-    user name, password, query and fragment.
+    These are user name, password, query and fragment.
     """
     try:
         parts = urlsplit(location or "")

@@ -18,10 +18,10 @@ class Event(NamedTuple):
     data: bytes
 
     kind: str = "message"
-    """The type:
+    """`message`, or the value of the field `event`.
 
-    `message`, or the value of the field `event`. `error` also for a separate line that begins with `error:`;
-    `whole` for a body that is JSON and not a stream of events.
+    `error` also for a separate line that begins with `error:`; `whole` for a body that is JSON and not a stream of
+    events.
     """
 
 

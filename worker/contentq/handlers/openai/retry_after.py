@@ -47,9 +47,9 @@ _DELAYS = {"retry_after": 1.0, "retry_after_seconds": 1.0, "retry_after_ms": 1e-
 """Members of an error that name a time, with their unit in seconds."""
 
 _UNIX_SECONDS, _UNIX_MILLISECONDS = 1e9, 1e12
-"""Numbers above these are Unix times, not waits:
+"""Numbers above these are Unix times, not waits.
 
-the first is in 2001, in seconds; the second is the same in milliseconds.
+The first is in 2001, in seconds; the second is the same in milliseconds.
 """
 
 

@@ -215,9 +215,9 @@ class OpenAISettings(Table):
     """Names of deployments, in order of preference; empty for `model` alone."""
 
     fall_through: list[_About] = []
-    """Permanent errors about the model after which the next model is called:
+    """Permanent errors about the model after which the next model is called.
 
-    it is unknown, the prompt is too long for it, or the model or a content filter refuses it.
+    It is unknown, the prompt is too long for it, or the model or a content filter refuses the prompt.
     """
 
     key_variable: _Variable = KEY_VARIABLE

@@ -197,10 +197,7 @@ class Tending:
         return number
 
     async def _refuse(self, batch: Batch, error: openai.APIStatusError, failure: PermanentError) -> None:
-        """Handles a batch that the provider permanently refuses:
-
-        each of its tasks gets the error as its answer.
-        """
+        """Gives each task of a batch that the provider permanently refuses the error as its answer."""
         log.error("batch refused tasks=%d: %s", batch.requests, failure)
         body = error.body if isinstance(error.body, dict) else {"message": str(error.body or error.message)}
         await self._answer_all(batch, error.status_code, {"error": body})
@@ -275,7 +272,7 @@ class Tending:
         await self._calls(batches.note, batch, news)
 
     async def _collect(self, batch: Batch, state: ProviderBatch) -> None:
-        """Stores all answers of an ended batch; unanswered requests go into another batch, unless that is futile."""
+        """Stores all answers of an ended batch; sends unanswered requests again, unless that is futile."""
         await self._note_state(batch, state, is_over=True)
         for file in filter(None, (state.output_file_id, state.error_file_id)):
             await self._collect_file(batch, file)
