@@ -217,7 +217,7 @@ class OpenAISettings(Table):
     fall_through: list[_About] = []
     """Permanent errors about the model after which the next model is called.
 
-    It is unknown, the prompt is too long for it, or the model or a content filter refuses the prompt.
+    The model is unknown, the prompt is too long for it, or the model or a content filter refuses the prompt.
     """
 
     key_variable: _Variable = KEY_VARIABLE

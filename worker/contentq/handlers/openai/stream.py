@@ -51,7 +51,7 @@ class AnswerTooLarge(Exception):
 class Received:
     """The pieces of one answer, in their order of arrival.
 
-    messages: the prompt, from which the maximum number of its tokens follows.
+    messages: the prompt, from which the maximum number of its tokens is calculated.
     """
 
     def __init__(self, settings: OpenAISettings, messages: Sequence[Mapping[str, str]] = ()) -> None:

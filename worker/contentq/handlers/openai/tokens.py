@@ -38,8 +38,8 @@ _TWO_BYTES, _THREE_BYTES, _FOUR_BYTES = (
 def estimate(text: str) -> float:
     """Estimates the tokens of a text.
 
-    A token has four characters of ASCII, two of other alphabets, or one of Chinese, Japanese, Korean and later
-    scripts. A character outside the basic plane has two tokens.
+    A token has four characters of ASCII, two of other alphabets, or one of Chinese, Japanese, Korean and the
+    scripts after them in Unicode. A character outside the basic plane has two tokens.
     """
     if text.isascii():
         return len(text) / 4

@@ -1,6 +1,6 @@
 """The `openai-batch` handler: sends tasks of low priority to the provider in batches, at half the price.
 
-An attempt stores its request and snoozes its task. A background job of the worker sends and collects the batches
+An attempt stores its request and snoozes its task. The worker sends and collects the batches in the background
 (tending.py). Once the answer has arrived, the next attempt turns it into content. See
 docs/how-to/use-provider-batches.md. It needs the package `openai`.
 """
