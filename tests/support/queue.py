@@ -219,7 +219,7 @@ class Queue:
     def refuse(
         self, task: Held, gate: str, delay: str | None = None, message: str = "429", nothing_left: bool = False
     ) -> bool:
-        """Snoozes a task because the provider of a gate refused its call; returns whether the report was accepted."""
+        """Snoozes a task that the provider of a gate refused; returns whether the report was accepted."""
         query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s, %s, %s)"
         values = (delay, message, gate, nothing_left)
         return bool(self.value(query, task.worker, task.id, task.attempt, *values))

@@ -49,7 +49,7 @@ class Reply:
     """Seconds named by a refusal."""
 
     about: str | None = None
-    """The outcome for the model, for a permanent error."""
+    """The kind of a permanent error, as about() returns it."""
 
     settings: str = ""
     """A setting without which the server does not answer like this."""
