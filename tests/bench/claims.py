@@ -1,4 +1,4 @@
-"""Duration of a claim of 100 tasks with a million tasks that may not start, and in fair order of 1,000 accounts."""
+"""Duration of a claim of 100 tasks with a million blocked tasks, and in fair order of 1,000 accounts."""
 
 from __future__ import annotations
 

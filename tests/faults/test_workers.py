@@ -15,10 +15,7 @@ from tests.faults.scene import Scene
 from tests.support.waiting import eventually
 
 RESCUED = 10.0 + 2.0
-"""Seconds from a death until its tasks are pending again:
-
-the allowed silence and one heartbeat (the guarantee).
-"""
+"""Seconds from a death to pending tasks: the allowed silence and one heartbeat (the guarantee)."""
 
 LONG = {"sleep": 600}
 

@@ -49,10 +49,10 @@ class Rule:
     """Whether the action follows finish_reason, in place of the tokens and the end."""
 
     spoiled: str = "cut"
-    """cut:
+    """The action after those pieces.
 
-    close the connection. end: end the stream properly. hang: send nothing more. repeat:TEXT: repeat this line and
-    a blank line endlessly. Any other value is sent as the data of an event, after which the stream ends.
+    cut: close the connection. end: end the stream properly. hang: send nothing more. repeat:TEXT: repeat this line
+    and a blank line endlessly. Any other value is sent as the data of an event, after which the stream ends.
     """
 
 
@@ -82,7 +82,7 @@ class Limits:
     """The share of calls refused at random, unrelated to a limit. The same calls in each run."""
 
     form: str = "milliseconds"
-    """How a refusal names the time:
+    """How a refusal names the time.
 
     milliseconds (retry-after-ms, and retry-after in whole seconds), seconds (only retry-after, in whole seconds),
     reset (x-ratelimit-reset-…), or nothing.
