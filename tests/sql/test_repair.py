@@ -1,4 +1,4 @@
-"""migrate() at the newest version repairs: it restores and reports missing or changed objects, and nothing else."""
+"""migrate() at the newest version repairs: it restores and reports changed objects, and touches nothing else."""
 
 from __future__ import annotations
 

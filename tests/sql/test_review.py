@@ -257,7 +257,7 @@ def test_content_that_a_program_has_stored_itself_belongs_to_the_task_that_names
 
 
 def test_content_of_another_account_is_not_that_of_a_task(queue: Queue) -> None:
-    """Control over a task's content_id gives no access to the content of others: neither to reject nor to show it."""
+    """Control over a task's content_id gives no access to content of others: neither to reject nor to show it."""
     _, secret = produced(queue, account_id=queue.add_account())
     queue.run("UPDATE contents SET generation_task_id = NULL WHERE id = %s", secret)
     queue.add(status="completed", completed_at=queue.now(), content_id=secret)

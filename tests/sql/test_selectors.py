@@ -323,7 +323,7 @@ def test_task_that_is_claimed_meanwhile_is_not_deleted(queue: Queue, connect_que
 
 @pytest.mark.newest
 def test_steps_beside_a_worker_lose_nothing(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """While one session cancels and another claims and completes, each task ends once, and neither session waits."""
+    """While one session cancels and another claims and completes, each task ends once, and neither waits."""
     fill(queue, 600, batch="'all'")
     other, worker = connect_queue(), queue.register()
     completed: list[int] = []
