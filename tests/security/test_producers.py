@@ -396,7 +396,7 @@ def test_what_another_login_may_update_does_not_help(owner: Queue, mapper: Queue
 def test_ids_of_a_table_whose_default_has_a_sequence_of_its_own(
     owner: Queue, producer: Queue, mapper: Queue, logins: Logins, dsn: str
 ) -> None:
-    """An existing table with a serial id: the role of producers may use its sequence; other logins need a grant."""
+    """An existing table with a serial id: contentq_producer may use its sequence; other logins need a grant."""
     account, schema = owner.account, owner.schema
     owner.run("ALTER TABLE content_generation_tasks ALTER COLUMN id DROP IDENTITY")
     owner.run(f"CREATE SEQUENCE {schema}.task_ids START 500")

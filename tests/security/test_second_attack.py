@@ -1,4 +1,4 @@
-"""What a worker's login, and roles that existed before, can do to others beyond their own tasks, with real logins."""
+"""What a worker's login, and roles that existed before, can do beyond their own tasks, with real logins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded server's folder, lock and socket belong to its owner, whatever other users of the machine prepare."""
+"""The embedded server's folder, lock and socket stay its owner's, whatever other local users prepare."""
 
 from __future__ import annotations
 
