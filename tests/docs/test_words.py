@@ -16,7 +16,7 @@ WORDS = "## Words"
 SUFFIXES = {".css", ".html", ".j2", ".js", ".json", ".md", ".py", ".sql", ".toml", ".yml"}
 
 NOT_OURS = ("docs/example/topics.csv", "sql/schema.sql", "worker/contentq/web/static/htmx.min.js")
-"""Exempt: topics of an example, a copy for searches elsewhere, and a library."""
+"""Exempt: topics of an example, a generated copy of sources checked elsewhere, and a library."""
 
 OTHERS = (
     r"SpanKind\.CONSUMER|kind is consumer",  # OpenTelemetry
