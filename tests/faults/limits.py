@@ -1,4 +1,4 @@
-"""Checks that only tasks started that were allowed to: caps, pauses, gates, categories, shares.
+"""Checks that every started task was allowed to start: caps, pauses, gates, categories, shares.
 
 It reads the auditor's record in the order of commits, which requires track_commit_timestamp. That makes counts
 exact: a claim that saw a task end was committed after that end.
