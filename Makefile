@@ -1,5 +1,5 @@
-# Needs GNU make and Python 3.11 or later; everything else is fetched into .venv, all data go to .contentq.
-# `make` lists what there is.
+# Requires GNU make and Python 3.11 or later. Packages go to .venv, and data to .contentq.
+# `make` lists the targets.
 
 VENV := .venv
 PEERS := .venv-peers
@@ -11,17 +11,17 @@ PSQL := $(CONTENTQ) db psql -X -q -P pager=off
 CONTENTQ_HOME ?= $(CURDIR)/.contentq
 export CONTENTQ_HOME
 
-# Nothing here may touch a database that the environment happens to name.
+# No target may touch a database that the environment names.
 unexport DATABASE_URL CONTENTQ_LISTEN_DSN
 unexport $(filter-out PGPASSWORD PGPASSFILE PGSSL%,$(filter PG%,$(.VARIABLES)))
 
-# Further arguments, e.g. make test ARGS='-k claim'.
+# Additional arguments, for example make test ARGS='-k claim'.
 ARGS ?=
 
-# The tests start hundreds of Python programs, which are slow to start without compiled modules.
+# The tests start hundreds of Python programs, which start slowly without compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests in several processes at once; ARGS='-n 0' runs them in one, as a debugger needs it.
+# Tests run in several processes. ARGS='-n 0' runs them in one, as a debugger requires.
 PARALLEL := -n auto --dist worksteal
 
 .PHONY: help run psql worker web stop test test-all faults lint docs audit bench bench-peers schema reference clean database
@@ -30,7 +30,7 @@ PARALLEL := -n auto --dist worksteal
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: database ## from nothing to fifty drafts: database, schema, tasks by SQL, worker, results
+run: database ## show the whole path: database, schema, fifty tasks by SQL, worker, drafts
 	@echo
 	@echo '$$ psql -f docs/example/submit.sql'
 	@$(PSQL) -f docs/example/submit.sql
@@ -72,63 +72,63 @@ database: $(VENV)/run-installed
 	@echo '$$ contentq migrate'
 	@$(CONTENTQ) migrate
 
-psql: database ## psql on the database of `make run`
+psql: database ## open psql on the database of `make run`
 	@$(CONTENTQ) db psql
 
-worker: database ## a worker on it, until Ctrl-C
+worker: database ## run a worker on it, until Ctrl-C
 	@$(CONTENTQ) worker --handler template $(ARGS)
 
-web: database ## its page, on http://127.0.0.1:8080/, until Ctrl-C
+web: database ## serve its page on http://127.0.0.1:8080/, until Ctrl-C
 	@$(CONTENTQ) web --operate $(ARGS)
 
-stop: ## stop that database; its data stay
+stop: ## stop that database and keep its data
 	@if [ -x $(CONTENTQ) ]; then $(CONTENTQ) db stop; fi
 
 test: $(VENV)/dev-installed ## run the tests (ARGS='-k claim' for some)
 	@$(PY) -m pytest --ignore=tests/faults $(PARALLEL) $(ARGS)
 
-test-all: $(VENV)/dev-installed ## run also those that build and install, and tests/sql on the oldest PostgreSQL too
+test-all: $(VENV)/dev-installed ## run all tests: also builds, installations, and tests/sql on the oldest PostgreSQL
 	@$(PY) -m pytest --ignore=tests/faults --all $(PARALLEL) $(ARGS)
 
 faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)
 	@$(PY) -m pytest tests/faults $(ARGS)
 
-lint: $(VENV)/dev-installed ## ruff, mypy and codespell
+lint: $(VENV)/dev-installed ## run ruff, mypy and codespell
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(PY) -m codespell_lib . .ci/*
 
-# The theme announces its end of life, May 2027, at each build; NO_MKDOCS_2_WARNING leaves that out.
-docs: $(VENV)/dev-installed ## build the documentation into .site, and check its links
+# Without NO_MKDOCS_2_WARNING, the theme announces its end of life (May 2027) at each build.
+docs: $(VENV)/dev-installed ## build the documentation into .site and check its links
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict $(ARGS)
 	@echo 'Built .site/index.html. To read it in a browser, with search: $(PY) -m mkdocs serve'
 
-audit: $(VENV)/dev-installed ## look up known advisories of what contentq needs
+audit: $(VENV)/dev-installed ## look up known advisories for the dependencies
 	@$(PY) -m tests.packaging.audit
 
 bench: $(VENV)/dev-installed ## measure the worker against pgbench on the same table
 	@$(PY) -m tests.bench $(ARGS)
 
-bench-peers: $(VENV)/dev-installed $(PEERS)/bin/python ## measure procrastinate and pgqueuer beside it
+bench-peers: $(VENV)/dev-installed $(PEERS)/bin/python ## compare the worker with procrastinate and pgqueuer
 	@$(PY) -m tests.bench.peers --python $(PEERS)/bin/python $(ARGS)
 
-# The peers stay out of the environment of contentq; the program installs them there.
+# The peers have a separate environment; the benchmark installs them there.
 $(PEERS)/bin/python:
 	@echo 'Making $(PEERS) for procrastinate and pgqueuer (once, some 100 MB)'
 	@.ci/make-venv $(PEERS)
 
-schema: $(VENV)/dev-installed ## write sql/schema.sql anew from the migrations
+schema: $(VENV)/dev-installed ## write sql/schema.sql from the migrations
 	@$(PY) -m tests.support.schema_snapshot $(ARGS)
 
-reference: $(VENV)/dev-installed ## write the generated parts of docs/reference anew
+reference: $(VENV)/dev-installed ## write the generated parts of docs/reference
 	@$(PY) -m tests.reference
 
-clean: stop ## stop the database; delete its data, .venv and what tools left behind
+clean: stop ## stop the database; delete its data, .venv and the caches of tools
 	@rm -rf .contentq $(VENV) $(PEERS) .site build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A checkout that was copied or moved together with its .venv needs a new one: the old one runs the old place.
+# A .venv that was copied or moved with its checkout is made again, because it would run the old location.
 ifneq ($(shell test -x $(PY) && cat $(VENV)/made-in 2>/dev/null),$(CURDIR))
 .PHONY: $(VENV)/made-in
 endif

@@ -5,7 +5,7 @@
 //   DATABASE_URL=postgresql://... node examples/wait.mjs task post-2042
 //   DATABASE_URL=postgresql://... node examples/wait.mjs batch spring
 //
-// A notification says that there may be something to see; the tasks are looked at to know.
+// A notification means only that something may have changed, so the program then reads the statuses.
 import pg from "pg";
 
 const [kind, name] = process.argv.slice(2);
@@ -33,7 +33,7 @@ for (;;) {
     console.log(found.map(({ status, tasks }) => `${tasks} ${status}`).join(", "));
     break;
   }
-  // 10 seconds at most, should a notification be lost.
+  // Waits at most 10 seconds, because a notification may be lost.
   const timer = setTimeout(() => wake(), 10_000);
   await woken;
   clearTimeout(timer);

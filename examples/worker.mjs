@@ -1,17 +1,17 @@
 #!/usr/bin/env node
-// A worker in Node.js: claims tasks, asks a provider for each text, ten at a time, and stores it.
+// A worker in Node.js: claims tasks, requests each text from a provider, ten at a time, and stores it.
 //
 //   npm install pg
 //   DATABASE_URL=postgresql://... PROVIDER_URL=https://api.example.com/draft node examples/worker.mjs [CATEGORY...]
 //
-// Gates and caps need no code: the worker claims, reports what the provider answered, and sleeps as long as the database
-// says. Start as many as you like, beside workers in other languages.
+// Gates and caps need no code: the worker claims, reports the provider's answers, and sleeps for the time that the
+// database returns. Start any number, together with workers in other languages.
 import os from "node:os";
 import pg from "pg";
 
 const slots = 10;
 const provider = new URL(process.env.PROVIDER_URL);
-const gate = provider.host; // what workers of the same provider share
+const gate = provider.host; // shared by all workers of this provider
 const categories = process.argv.length > 2 ? process.argv.slice(2) : null;
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 4 });
@@ -23,11 +23,11 @@ const [{ worker }] = await query(
 );
 console.error(`registered worker=${worker}`);
 
-const running = new Map(); // by id of the task: its attempt, and what stops it
+const running = new Map(); // by task id: the attempt and its AbortController
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => { stopping = true; wake(); });
 
-// What ends a sleep before its time, or the next one: a notification, and its own reports, which may have made room.
+// A notification or a report, which may make room, ends the current sleep early, or the next one.
 let isWoken = false;
 let wake = () => { isWoken = true; };
 const sleep = (seconds) => new Promise((resolve) => {
@@ -39,8 +39,8 @@ await listener.connect();
 listener.on("notification", () => wake());
 await listener.query("LISTEN contentq_ready");
 
-// Keeps the worker alive, and stops what is cancelled, overdue or no longer its own. Without a heartbeat for 10 seconds its
-// tasks go to other workers; when it is not registered any more, it ends. It also does its part of the housekeeping.
+// Sends heartbeats, and stops tasks that are cancelled, overdue or no longer this worker's. After 10 seconds without a
+// heartbeat its tasks go to other workers. A worker that is no longer registered exits. Also does a share of housekeeping.
 const heartbeats = setInterval(async () => {
   const attempts = [...running.values()].map((task) => task.attempt);
   try {
@@ -75,14 +75,14 @@ async function run({ id, attempt, topic }, signal) {
       [worker, id, attempt, topic, text, text.split(/\s+/).filter(Boolean).length],
     );
   } else if (status === 429) {
-    // Refused: the task comes back, with no retry charged, and the gate learns the pace that the provider bears.
+    // Refused: the task is snoozed without a charged retry, and the gate learns the provider's rate.
     await query(
       `SELECT contentq.snooze($1, $2, $3, clock_timestamp() + make_interval(secs => $4), 'the provider is busy',
                               refused_by => $5)`,
       [worker, id, attempt, Number.isFinite(parseFloat(after)) ? parseFloat(after) : null, gate],
     );
   } else if ([0, 502, 503, 504].includes(status)) {
-    // No answer: after several, the gate closes, and one task of all workers tries.
+    // No answer: after several, the gate closes, and one task of all workers probes the provider.
     await query(
       "SELECT contentq.fail($1, $2, $3, $4, unanswered => true)",
       [worker, id, attempt, `no answer: ${status} ${text}`],
@@ -111,7 +111,7 @@ while (!stopping) {
     continue;
   }
   isWoken = false;
-  // One statement: the tasks, and in the last row how long to sleep if they are too few.
+  // One statement: the tasks, and in the last row the seconds to sleep if there are too few.
   const rows = await query(
     `SELECT id, attempt, topic, NULL AS seconds FROM contentq.claim($1, $2)
      UNION ALL
@@ -120,7 +120,7 @@ while (!stopping) {
   );
   const { seconds } = rows.pop();
   rows.forEach(start);
-  // 5 seconds at most, should a notification be lost; 20 milliseconds at least.
+  // At least 20 milliseconds, and at most 5 seconds because a notification may be lost.
   if (rows.length < free) await sleep(Math.max(0.02, Math.min(seconds ?? 5, 5)));
 }
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# A worker in Bash, with psql and curl: claims a task, asks a provider for a text, and stores it.
+# A worker in Bash, with psql and curl: claims a task, requests a text from a provider, and stores it.
 #
 #   DATABASE_URL=postgresql://... PROVIDER_URL=https://api.example.com/draft examples/worker.sh [CATEGORY...]
 #
-# Gates and caps need no code: the worker claims, reports what the provider answered, and sleeps as long as the database
-# says. Start as many as you like, beside workers in other languages.
+# Gates and caps need no code: the worker claims, reports the provider's answers, and sleeps for the time that the
+# database returns. Start any number, together with workers in other languages.
 set -euo pipefail
 
-gate=$(cut -d/ -f3 <<<"$PROVIDER_URL") # the host: what workers of the same provider share
+gate=$(cut -d/ -f3 <<<"$PROVIDER_URL") # the host: shared by all workers of this provider
 scratch=$(mktemp -d)
 
-# Runs the SQL on its input. Each argument is NAME=VALUE, which the SQL may use as :'NAME'.
+# Runs the SQL on standard input. Each argument is NAME=VALUE, available in SQL as :'NAME'.
 sql() { psql "$DATABASE_URL" -XqAt -F $'\x1f' -v ON_ERROR_STOP=1 "${@/#/--set=}"; }
 
 worker=$(sql host="$(uname -n)" pid=$$ gate="$gate" categories="$(IFS=, && echo "$*")" <<'SQL'
@@ -20,8 +20,8 @@ SQL
 )
 echo "registered worker=$worker" >&2
 
-# A second loop keeps it alive: without a heartbeat for 10 seconds, its task goes to another worker. It also does its
-# part of the housekeeping, and ends the worker when that is not registered any more.
+# A second loop sends heartbeats: after 10 seconds without one, the task goes to another worker. It also does its share
+# of housekeeping, and ends the worker if it is no longer registered.
 (while sleep 2; do
     sql worker="$worker" <<<"SELECT contentq.heartbeat(:'worker'); SELECT contentq.maintain();" >/dev/null || kill $$
 done) &
@@ -34,9 +34,9 @@ leave() {
 }
 trap leave EXIT
 stopping=
-trap 'stopping=yes' TERM INT # after the task that is running
+trap 'stopping=yes' TERM INT # after the running task
 
-# One statement: the task, if there is one, and how long to sleep if there is none; without LISTEN, 2 seconds at most.
+# One statement: the task if there is one, otherwise the seconds to sleep: at most 2, because there is no LISTEN.
 claim() {
     sql worker="$worker" <<'SQL'
         SELECT id, attempt, replace(topic, E'\n', ' '), NULL FROM contentq.claim(:'worker', 1)
@@ -62,7 +62,7 @@ while [ -z "$stopping" ]; do
                                   ARRAY[:'title'], ARRAY[:'body'], ARRAY[:words]);
 SQL
         ;;
-    429) # Refused: the task comes back, with no retry charged, and the gate learns the pace that the provider bears.
+    429) # Refused: the task is snoozed without a charged retry, and the gate learns the provider's rate.
         after=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9.]*\).*/\1/p' "$scratch/head")
         sql "${held[@]}" gate="$gate" after="$after" <<'SQL'
             SELECT contentq.snooze(:'worker', :id, :attempt,
@@ -70,7 +70,7 @@ SQL
                                    'the provider is busy', refused_by => :'gate');
 SQL
         ;;
-    000 | 502 | 503 | 504) # No answer: after several, the gate closes, and one task of all workers tries.
+    000 | 502 | 503 | 504) # No answer: after several, the gate closes, and one task of all workers probes the provider.
         sql "${held[@]}" error="no answer: $code $(<"$scratch/error")" <<'SQL'
             SELECT contentq.fail(:'worker', :id, :attempt, :'error', unanswered => true);
 SQL

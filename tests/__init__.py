@@ -1,1 +1,1 @@
-"""The tests of contentq; tests/conftest.py says which PostgreSQL server they use."""
+"""The tests of contentq; tests/conftest.py describes how they choose a PostgreSQL server."""

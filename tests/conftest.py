@@ -1,18 +1,18 @@
-"""Which PostgreSQL the tests use, the databases that they get on it, and which tests run.
+"""Selects the PostgreSQL server of a test run, makes databases on it, and decides which tests run.
 
-The server, first of these:
+The server is the first available of these:
 
-1. CONTENTQ_TEST_DSN: a server that is running; the user of this DSN must be allowed to create databases.
-   The value "embedded" goes straight to 3.
-2. A container, when a Docker engine answers (it is asked for half a second at most) and has or gets the image.
-3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, without the wheel one of the system's programs.
+1. CONTENTQ_TEST_DSN: a running server. The user of this DSN must be allowed to create databases. The value
+   "embedded" selects option 3.
+2. A container, if a Docker engine answers within half a second and has or can pull the image.
+3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, or without the wheel from the system's programs.
 
-With --all, tests/sql also runs on a throwaway cluster of the oldest major version that is installed (of
-the same one if there is no other), with the tables in a schema of their own; `-k schema` picks these. The tests
-marked `thorough` run then, and those beside masses of rows have more of them.
+With --all, tests/sql also runs on a throwaway cluster of the oldest installed major version (or of the same
+version if there is no other), with the tables in a separate schema. Select these with `-k schema`. --all also runs
+the tests marked `thorough`, and uses larger masses of rows.
 
-In a parallel run (`-n 2`) each process starts servers of its own, which takes a second each: what belongs to a
-whole server, such as roles, is then no other test's business. Only the server of CONTENTQ_TEST_DSN is everyone's.
+In a parallel run (`-n 2`) each process starts its own servers, which takes a second each, so tests may change what
+belongs to a whole server, such as roles. Only the server of CONTENTQ_TEST_DSN is shared.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Lets what the tests start be interrupted, also when a script has started the suite in the background.
+    """Makes everything that the tests start interruptible, even if a script runs the suite in the background.
 
-    Gives this run a temporary folder of its own: any start of pytest closes its usual one to other users, and as
-    root the embedded servers of the tests run as such a user.
+    Gives this run its own temporary folder. Each start of pytest closes its usual folder to other users, but the
+    embedded servers of a run by root run as another user.
     """
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(
@@ -66,9 +66,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the thorough tests to --all, where they come first in each process: they are the longest.
+    """Skips the thorough tests without --all, and with it runs them first in each process, since they are the
+    longest.
 
-    What builds and installs stays in one process, which does so once for all of them.
+    Tests that build and install share one process, which does so once for all of them.
     """
     marked = [item for item in items if item.get_closest_marker("thorough")]
     others = [item for item in items if not item.get_closest_marker("thorough")]
@@ -82,19 +83,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: two processes more than there are processors, for most of a test's time is waiting."""
+    """Sets `-n auto` to two processes more than there are processors, because tests mostly wait."""
     return 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
-    """Writes lone surrogates, which some tests log, in a form that can be sent to another process."""
+    """Escapes lone surrogates in logs of tests, which cannot be sent to another process."""
     return _sendable((yield))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tells the other processes of a parallel run which Docker engine it uses."""
+    """Passes the Docker engine of the run to the other processes."""
     node.workerinput["contentq_engine"] = engine_for_workers(node.config)
 
 
@@ -107,38 +108,41 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def server(servers: Servers) -> Server:
-    """The server that a test uses; in tests/sql each one in turn."""
+    """The server for a test; in tests/sql each server in turn."""
     return servers.default
 
 
 @pytest.fixture(scope="session")
 def is_thorough(pytestconfig: pytest.Config) -> bool:
-    """Whether tests that come in two sizes take the larger one: with --all."""
+    """Whether tests that have two sizes run the larger one (--all)."""
     return bool(pytestconfig.getoption(EVERY_VERSION))
 
 
 @pytest.fixture
 def dsn(server: Server) -> Iterator[str]:
-    """The DSN of a migrated database of the test's own."""
+    """The DSN of a migrated database for one test."""
     with server.databases.migrated() as name:
         yield name
 
 
 @pytest.fixture
 def empty_dsn(server: Server) -> Iterator[str]:
-    """The DSN of a database of the test's own that has nothing in it."""
+    """The DSN of an empty database for one test."""
     with server.databases.empty() as name:
         yield name
 
 
 @pytest.fixture
 def connect(dsn: str) -> Iterator[Callable[[], Connection]]:
-    """Opens further connections to the database of `dsn`, in autocommit mode; all are closed afterwards."""
+    """Opens more connections to the database of `dsn`, in autocommit mode.
+
+    All are closed at the end of the test.
+    """
     with ExitStack() as opened:
 
         def open_one() -> Connection:
             connection = opened.enter_context(open_connection(dsn, "contentq test", plain=True))
-            # A test that waits for a lock of another of its sessions would wait for ever.
+            # Without it, a test that waits for a lock of its own other session would wait forever.
             connection.execute("SET lock_timeout = '10s'")
             return connection
 
@@ -152,7 +156,7 @@ def database(connect: Callable[[], Connection]) -> Connection:
 
 
 def _folder(item: pytest.Item) -> str:
-    """The folder of a test; "installing" for both of those that install the wheel."""
+    """The xdist group of a test: its folder, or "installing" for both folders that install the wheel."""
     name = item.path.parent.name
     return "installing" if name in ("docs", "packaging") else name
 

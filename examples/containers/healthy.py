@@ -1,4 +1,4 @@
-"""Exits with 0 when the worker in this container is alive, as its /healthz tells."""
+"""Exits with 0 if /healthz of the worker in this container reports that it is alive."""
 
 import http.client
 import sys

@@ -1,4 +1,4 @@
-"""What the functions of the Python API may be called on."""
+"""Connections of every kind on which the functions of the Python API are called."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.engines import async_engine_of, engine_of
 
 
 class Caller(Protocol):
-    """Calls a function of the API, by name, on a connection of some kind; its transaction stays open."""
+    """Calls an API function by name on one kind of connection; its transaction stays open."""
 
     def __call__(self, function: str, *values: Any, **named: Any) -> Any: ...
 
@@ -112,7 +112,7 @@ ASYNC = {
 
 @pytest.fixture(params=[*SYNC, *ASYNC])
 def call(request: pytest.FixtureRequest, dsn: str) -> Iterator[Caller]:
-    """The API on each kind of connection, in a session that is not in UTC."""
+    """The API on each kind of connection, in a session that does not use UTC."""
     dsn = psycopg.conninfo.make_conninfo(dsn, options="-c TimeZone=Asia/Kathmandu")
     with ExitStack() as opened:
         if request.param in SYNC:

@@ -1,4 +1,4 @@
-"""The Python API where accounts have keys that 4 bytes do not hold."""
+"""The Python API with account keys beyond the range of 4 bytes."""
 
 from __future__ import annotations
 

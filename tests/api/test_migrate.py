@@ -1,4 +1,4 @@
-"""contentq.migrate, and what an import of contentq brings along."""
+"""contentq.migrate, and the modules that importing contentq loads."""
 
 from __future__ import annotations
 

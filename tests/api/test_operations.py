@@ -1,4 +1,4 @@
-"""The functions of contentq itself, in the transaction of the caller, on everything that has one."""
+"""The functions of contentq in the caller's transaction, on every kind of connection."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_task_that_does_not_exist(call: Caller) -> None:
 def test_task_that_is_locked_is_a_sentence(call: Caller, database: Connection, account: int) -> None:
     task_id = call("submit", account_id=account)
     call.commit()
-    # Set by the function itself, to 3 seconds.
+    # The function sets it to 3 seconds.
     database.execute("ALTER FUNCTION contentq.cancel(text) SET lock_timeout = '50ms'")
 
     with database.transaction():

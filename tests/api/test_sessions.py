@@ -37,7 +37,7 @@ def test_task_and_the_rows_of_the_host_are_one_transaction(dsn: str, database: C
 
 
 def test_errors_of_the_transaction_stay_those_of_the_library(dsn: str, database: Connection) -> None:
-    """So that a host's own way to try again finds them."""
+    """So that a host's retry logic recognises them."""
     from sqlalchemy.exc import OperationalError
 
     database.execute("INSERT INTO accounts (name) VALUES ('Ada')")

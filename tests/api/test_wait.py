@@ -1,4 +1,4 @@
-"""contentq.wait: until tasks or a batch have ended, from threads and from asyncio."""
+"""contentq.wait: waits until tasks or a batch have ended, from threads and from asyncio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def _wait_async(connection: Any, *values: Any, **named: Any) -> dict[conte
 
 @pytest.fixture(params=["sync", "async"])
 def wait(request: pytest.FixtureRequest) -> Wait:
-    """The two forms of the call, on a DSN."""
+    """The two forms of the call, with a DSN."""
     if request.param == "sync":
         return contentq.wait
     return lambda *values, **named: asyncio.run(_wait_async(*values, **named))
@@ -46,7 +46,7 @@ def beside() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks so seldom that only a notification is in time."""
+    """Polls so rarely that only a notification is in time."""
     monkeypatch.setattr(waiting, "SHORTEST_PAUSE", 60.0)
     monkeypatch.setattr(waiting, "LONGEST_PAUSE", 60.0)
 
@@ -56,7 +56,7 @@ def name_of(queue: Queue, task: Held) -> str:
 
 
 def is_waiting(queue: Queue, sessions: int = 1) -> bool:
-    """Whether so many sessions listen and wait."""
+    """Whether this many sessions listen and wait."""
     number = queue.value(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'contentq wait' "
         "AND state = 'idle' AND query LIKE '%%statuses_of%%' AND wait_event = 'ClientRead'"
@@ -126,7 +126,7 @@ def test_who_comes_late_is_answered_at_once(queue: Queue, dsn: str, wait: Wait) 
 def test_it_is_right_without_any_notification(
     queue: Queue, dsn: str, wait: Wait, beside: ThreadPoolExecutor
 ) -> None:
-    """As behind a pooler that has lost the LISTEN."""
+    """As with a pooler that has lost the LISTEN."""
     task = queue.running()
     ended = beside.submit(wait, dsn, name_of(queue, task))
     eventually(lambda: is_waiting(queue))

@@ -1,5 +1,5 @@
-"""`make bench`: what contentq reaches, beside what PostgreSQL itself reaches in the same run.
+"""`make bench`: measures contentq next to PostgreSQL's own limits in the same run.
 
-A module a family of figures, each with its list of measurements; `catalogue` has them all.
-Some need Linux's /proc.
+Each module measures one family of figures and lists its measurements; `catalogue` has them all. Some need Linux's
+/proc.
 """

@@ -1,8 +1,8 @@
-"""Measures every figure beside its limit, in turn, several times; prints a table and writes JSON.
+"""Measures every figure and its limit in turn, several times; prints a table and writes JSON.
 
-Half a minute, to see that it works: python -m tests.bench --quick --only drain
-A few minutes: python -m tests.bench --only drain --only latency
-All of it, 20 to 30 minutes: python -m tests.bench
+A quick test, half a minute: python -m tests.bench --quick --only drain
+Some figures, a few minutes: python -m tests.bench --only drain --only latency
+All figures, 20 to 30 minutes: python -m tests.bench
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tests.bench.figures import Measurement, Reading
 from tests.bench.report import Report, shown
 
 WIDTH = 160
-"""Columns of the output where it does not go to a terminal."""
+"""Width of the output if it is not a terminal."""
 
 ROUNDS = 3
 
 
 def main() -> int:
-    """Runs the benchmark; exit code 1 when a bound is missed or something was not measured, 130 after Ctrl-C."""
+    """Runs the benchmark. Exit code 1 if a bound is missed or a measurement failed, 130 after Ctrl-C."""
     parser = options()
     arguments = parser.parse_args()
     measured = [each for each in MEASUREMENTS if each.is_meant(arguments.only)]
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def options() -> argparse.ArgumentParser:
-    """What reads the command line."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=__doc__,
@@ -113,7 +113,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _plan(measured: Sequence[Measurement], rounds: int, *, quick: bool, file: Path) -> str:
-    """What is about to be done."""
+    """A description of the next measurement."""
     families = ", ".join({each.family: None for each in measured})
     sizes = "a twentieth of the sizes, nothing is judged" if quick else "full sizes"
     times = "1 round" if rounds == 1 else f"{rounds} rounds"
@@ -130,7 +130,7 @@ def _measure(measured: Sequence[Measurement], rounds: int, on: Bed, report: Repo
                     report.add(reading)
                     console.print(f"round {number}: {_line(reading)}", style="dim")
             except Exception:
-                # What else was measured in these many minutes is not to be lost.
+                # Keep the results of the other measurements, which took minutes.
                 report.failures.append(f"{measurement.figures[0].name}: {traceback.format_exc()}")
                 console.print(f"round {number}: {report.failures[-1]}", style="red", markup=False)
 

@@ -1,4 +1,4 @@
-"""Whether the rate of a drain depends on what else is in the table: waiting behind, scheduled, finished."""
+"""Whether the rate of a drain depends on other tasks in the table: pending behind it, scheduled, finished."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.bench.drain import TASKS
 from tests.bench.figures import Figure, Measurement, Reading, at_least
 
 URGENT = "2 + n % 9"
-"""The priorities of what is drained, so that what waits behind can have the lowest."""
+"""The priorities of the drained tasks; the tasks behind them have the lowest."""
 
 
 def _load_behind(on: Bed) -> None:
@@ -22,7 +22,7 @@ def _load_scheduled(on: Bed) -> None:
 
 
 def _load_finished(on: Bed) -> None:
-    # Younger than the 30 days after which they would be cleaned up.
+    # Younger than 30 days, so that they are not cleaned up.
     columns = "account_id, topic, status, priority, attempt, submitted_at, started_at, completed_at, result"
     ended = "now() - interval '20 days' + n * interval '0.3 seconds'"
     values = f"1, 'Done', 'completed', 1 + n % 10, 1, {ended}, {ended}, {ended}, '{{\"success\": true}}'"
@@ -30,8 +30,8 @@ def _load_finished(on: Bed) -> None:
 
 
 def _load(on: Bed, tasks: int, columns: str, values: str) -> None:
-    # As their index wants them, task ids go in quickly; they are as random as any. No triggers: no foreign key is
-    # checked and no one woken.
+    # Task ids in index order insert quickly, and are as random as any. Without triggers, no foreign key is
+    # checked and no worker is woken.
     insert = f"""
         INSERT INTO content_generation_tasks (task_id, {columns})
         SELECT task_id, {values}
@@ -45,10 +45,10 @@ def _load(on: Bed, tasks: int, columns: str, values: str) -> None:
 
 
 def _rate(on: Bed) -> float:
-    """Tasks a second of a worker process that is stopped when the last one is done."""
+    """Tasks per second of a worker process, which is stopped after the last one."""
     tasks = on.sized(TASKS)
-    # The first change of a page after a checkpoint puts all of it into the log. Most tasks are put in and worked
-    # off between the same two checkpoints, so it is the INSERT that pays.
+    # The first change of a page after a checkpoint logs the whole page. Most tasks are inserted and completed
+    # between the same two checkpoints, so the INSERT pays for it.
     on.connection.execute("CHECKPOINT")
     first = on.add(tasks, URGENT)
     last = on.value("SELECT max(id) FROM content_generation_tasks WHERE id >= %s AND priority = 2", first)

@@ -1,6 +1,6 @@
-"""The least that any such queue must do: hear the NOTIFY, claim the row.
+"""The minimum work of such a queue: receive the NOTIFY, claim the row.
 
-python -m tests.bench.bare DSN TASKS: says that it listens, claims so many tasks, tells when it had each.
+python -m tests.bench.bare DSN TASKS: reports that it listens, claims this many tasks, and prints when it had each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.bench.drain import RAW_CLAIM
 
 
 def main(dsn: str, tasks: int) -> None:
-    """Claims so many tasks, one by one; prints their ids with the monotonic clock's nanoseconds."""
+    """Claims this many tasks one by one; prints their ids with the monotonic clock in nanoseconds."""
     claim = RAW_CLAIM.format(batch=1).encode()
     claimed_ns: dict[int, int] = {}
     with psycopg.connect(dsn, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""The test bed: a durable cluster of its own, as PostgreSQL is by default, and tasks to work off."""
+"""The test bed: a separate durable cluster with PostgreSQL's defaults, and tasks to complete."""
 
 from __future__ import annotations
 
@@ -24,23 +24,20 @@ from tests.support.waiting import eventually
 BATCH = 100
 
 BEST_PLANS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off"
-"""For pgbench: on a table that has just been filled it may otherwise read all of it for every batch."""
+"""For pgbench: on a newly filled table it may otherwise scan the whole table for every batch."""
 
 SIZED = {"shared_buffers": "2GB", "max_wal_size": "8GB"}
-"""As anyone would set them on such a machine; the default, 128 MB, is less than the larger backlogs take."""
+"""Usual values for such a machine. The default, 128 MB, is smaller than the larger backlogs."""
 
 MOST_CONNECTIONS = "300"
 """Room for fifty workers; the default is 100."""
 
 QUICK = 1 / 20
-"""What part of the sizes a quick run takes."""
+"""The scale of the sizes in a quick run."""
 
 
 class Bed:
-    """A migrated database on a durable server.
-
-    quick: whether the sizes are to be small. minutes: how long the steady state is watched.
-    """
+    """A migrated database on a durable server. quick: use small sizes. minutes: duration of the steady state."""
 
     def __init__(self, cluster: Cluster, name: str, *, quick: bool, minutes: float) -> None:
         self.cluster = cluster
@@ -61,11 +58,11 @@ class Bed:
             other.close()
 
     def sized(self, number: int) -> int:
-        """How many of something, in a run of this size."""
+        """A number of rows, scaled to the size of this run."""
         return round(number * QUICK) if self.quick else number
 
     def beside(self, name: str, load: Callable[[Bed], None]) -> Bed:
-        """Another database of the server, made and loaded when it is first asked for."""
+        """Another database of the server, created and filled on first use."""
         if name not in self._others:
             made = Bed(self.cluster, name, quick=self.quick, minutes=self.minutes)
             self._others[name] = made
@@ -73,19 +70,19 @@ class Bed:
         return self._others[name]
 
     def value(self, query: str, *values: Any) -> Any:
-        """The first column of the first row; None without a row."""
+        """The first column of the first row, or None."""
         row = self.connection.execute(query.encode(), values).fetchone()
         return None if row is None else row[0]
 
     def fill(self, tasks: int) -> None:
-        """Empties the queue and puts in so many tasks, of all priorities."""
-        # In the order in which a claim locks them: idle workers may be about.
+        """Empties the queue and inserts this many tasks, of all priorities."""
+        # Locks in the same order as a claim, because idle workers may be running.
         self.connection.execute("TRUNCATE contents, content_generation_tasks RESTART IDENTITY")
         self.add(tasks, "1 + n % 10")
         self.connection.execute("CHECKPOINT")
 
     def add(self, tasks: int, priority: str) -> int:
-        """Puts in so many tasks, in one transaction; priority: an expression of n. Returns the first one's id."""
+        """Inserts this many tasks in one transaction and returns the first id. priority: an expression of n."""
         insert = f"""
             WITH added AS (
                 INSERT INTO content_generation_tasks (account_id, topic, priority)
@@ -96,9 +93,9 @@ class Bed:
         return int(self.connection.execute(insert.encode()).fetchall()[0][0])
 
     def rate(self, tasks: int, first_id: int = 1) -> float:
-        """Tasks a second from the first start to the last completion, by the database's clock.
+        """Tasks per second from the first start to the last completion, by the database's clock.
 
-        Of so many from this id on; raises RuntimeError when they are not all completed.
+        Counts this many tasks from this id. Raises RuntimeError if they are not all completed.
         """
         row = self.connection.execute(
             "SELECT count(*), extract(epoch FROM max(completed_at) - min(started_at))::float8 "
@@ -114,7 +111,7 @@ class Bed:
     def worker(
         self, handler: str, *options: str, connecting: str = "", registered: bool = False
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """One worker process, as workers() starts them."""
+        """One worker process, as in workers()."""
         with self.workers(1, handler, *options, connecting=connecting, registered=registered) as (process,):
             yield process
 
@@ -122,10 +119,10 @@ class Bed:
     def workers(
         self, number: int, handler: str, *options: str, connecting: str = "", registered: bool = False
     ) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """Worker processes, known to the server as `bench 0`, `bench 1` …; they are stopped in the end.
+        """Worker processes, named `bench 0`, `bench 1` … on the server. They are stopped at the end.
 
-        connecting: settings of their sessions, such as "-c log_statement=all".
-        registered: whether to wait until all of them are.
+        connecting: options of their sessions, such as "-c log_statement=all". registered: whether to wait until
+        all are registered.
         """
         if registered:
             self.connection.execute("DELETE FROM contentq.workers")
@@ -157,7 +154,7 @@ class Bed:
             raise RuntimeError(f"workers ended with {codes}: {said[-2000:]}")
 
     def pgbench(self, script: str, clients: int, *options: str) -> float:
-        """Runs a script in so many clients; returns transactions a second. options: -t or -T, at least."""
+        """Runs a script with this many clients; returns transactions per second. options: at least -t or -T."""
         output = subprocess.run(
             self._pgbench(clients, *options),
             input=script,
@@ -170,7 +167,7 @@ class Bed:
 
     @contextmanager
     def producing(self, script: str, clients: int, *options: str) -> Iterator[None]:
-        """Runs a script meanwhile, until the end of its own time or of the block."""
+        """Runs a script in the background, until its own time or the block ends."""
         command = self._pgbench(clients, *options)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
             assert process.stdin is not None
@@ -187,7 +184,10 @@ class Bed:
 
 
 def wait_for(condition: Callable[[], object], within: float, every: float = 0.25) -> None:
-    """Waits until something is true, looking seldom: what is measured should not notice. Both in seconds."""
+    """Waits until a condition is true.
+
+    Checks rarely, so as not to disturb the measurement. Both times in seconds.
+    """
     give_up = time.monotonic() + within
     while not condition():
         if time.monotonic() >= give_up:

@@ -1,4 +1,4 @@
-"""Everything that is measured, in the order of a round."""
+"""All measurements, in the order of a round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a claim of 100 takes beside a million tasks that may not start, and in fair order of 1,000 accounts."""
+"""Duration of a claim of 100 tasks with a million blocked tasks, and in fair order of 1,000 accounts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.bench.figures import Figure, Measurement, Reading, at_least, at_most
 TASKS = 1_000_000
 
 FREE = 10_000
-"""Tasks that may start, after those."""
+"""Tasks that may start, inserted after those."""
 
 CLAIMS = 30
 
@@ -22,7 +22,7 @@ DUE = 100_000
 
 
 def _insert(on: Bed, tasks: int, columns: str, values: str) -> None:
-    # Without triggers: no foreign key is checked and no one woken.
+    # Without triggers, no foreign key is checked and no worker is woken.
     on.connection.execute("SET session_replication_role = replica")
     select = f"SELECT {values} FROM generate_series(1, {tasks}) AS n"
     on.connection.execute(f"INSERT INTO content_generation_tasks ({columns}) {select}".encode())
@@ -64,7 +64,7 @@ def _load_accounts(on: Bed) -> None:
 
 
 def _claim(on: Bed, categories: list[str] | None = None) -> float:
-    """Milliseconds of a claim and of its commit, the median of some."""
+    """Milliseconds of a claim and of its commit, as medians."""
     worker = on.value("SELECT contentq.register_worker('bench', 1, 100, 'none', categories => %s)", categories)
     took = []
     for _ in range(CLAIMS):
@@ -111,7 +111,7 @@ def _fair(on: Bed) -> Iterator[Reading]:
 
 
 def _drain(on: Bed, scheduled_at: str) -> float:
-    """Tasks a second of claims and completions in one session."""
+    """Tasks claimed and completed per second in one session."""
     tasks = on.sized(DUE)
     on.fill(0)
     _insert(on, tasks, "account_id, priority, scheduled_at", f"1, 1 + n % 10, {scheduled_at}")

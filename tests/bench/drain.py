@@ -1,4 +1,4 @@
-"""How fast tasks that do nothing are worked off, and how fast PostgreSQL alone does the same writes."""
+"""How fast workers complete tasks that do nothing, and how fast PostgreSQL alone makes the same writes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SET status = 'completed', completed_at = clock_timestamp(), result = '{{"success
     updated_at = CURRENT_TIMESTAMP
 WHERE id = ANY (:ids::integer[]) AND status = 'processing';
 """
-"""Claim and complete in plain SQL on the product's own table, with its indexes, triggers and checks."""
+"""Claims and completes in plain SQL on the product's table, with its indexes, triggers and checks."""
 
 
 RAW_WITH_CONTENT = RAW.replace(
@@ -45,11 +45,11 @@ SELECT count(*) FROM stored;
 UPDATE content_generation_tasks
 SET status = 'completed'""",
 )
-"""The same with a row of content for each task, about as long as a draft of the handler `template`."""
+"""The same with a row of content per task, about as long as a draft of the handler `template`."""
 
 
 def raw(on: Bed, clients: int, *, content: bool = False) -> float:
-    """Tasks a second of pgbench, claiming and completing in batches."""
+    """Tasks per second of pgbench, which claims and completes in batches."""
     tasks = on.sized(TASKS)
     on.fill(tasks)
     on.pgbench(RAW_WITH_CONTENT if content else RAW, clients, "-t", str(tasks // BATCH // clients))
@@ -57,7 +57,7 @@ def raw(on: Bed, clients: int, *, content: bool = False) -> float:
 
 
 def worked(on: Bed, processes: int, handler: str = "tests.bench.handlers:nothing") -> float:
-    """Tasks a second of so many worker processes with default settings."""
+    """Tasks per second of this many worker processes with default settings."""
     tasks = on.sized(TASKS)
     on.fill(tasks)
     with on.workers(processes, handler, "--until-empty") as workers:

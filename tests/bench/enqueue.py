@@ -1,4 +1,4 @@
-"""How fast tasks are put in: one INSERT a transaction from many clients, and many rows at once."""
+"""How fast tasks are inserted: one INSERT per transaction from many clients, and many rows at once."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ROWS = 100_000
 INSERT = "INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'A topic');"
 
 READ_EVERY = 0.05
-"""Seconds between looks at what the listeners were sent: seldom, since their work is not what is measured."""
+"""Seconds between reads of the listeners' notifications: rarely, because their work is not measured."""
 
 
 def _inserts(on: Bed) -> Iterator[Reading]:
     trigger = "ALTER TABLE content_generation_tasks {} TRIGGER content_generation_tasks_wake"
     rates: dict[str, list[float]] = {"ENABLE": [], "DISABLE": []}
-    # A machine that becomes slower meanwhile is slower for both.
+    # A machine that slows down affects both.
     for state in ("DISABLE", "ENABLE", "ENABLE", "DISABLE"):
         on.connection.execute(trigger.format(state).encode())
         try:
@@ -43,7 +43,7 @@ def _inserts(on: Bed) -> Iterator[Reading]:
 
 
 def _inserted(on: Bed) -> float:
-    """Inserts a second, each a transaction, while workers listen."""
+    """Inserts per second, each in a transaction, while workers listen."""
     on.fill(0)
     with _listeners(on):
         return on.pgbench(INSERT, CLIENTS, "-T", str(SECONDS))
@@ -51,7 +51,7 @@ def _inserted(on: Bed) -> float:
 
 @contextmanager
 def _listeners(on: Bed) -> Iterator[None]:
-    """Sessions that listen, and throw away what they hear: unread, it would block the server in the end."""
+    """Sessions that listen and discard notifications. Unread notifications would eventually block the server."""
     listeners = [psycopg.connect(on.dsn, autocommit=True) for _ in range(LISTENERS)]
     for listener in listeners:
         listener.execute("LISTEN contentq_ready")
@@ -76,7 +76,7 @@ def _listeners(on: Bed) -> Iterator[None]:
 
 
 def _submit(on: Bed) -> Iterator[Reading]:
-    """Both are what a user would type: a process, from its start to its end."""
+    """Both as a user would run them: a process, from start to end."""
     rows = on.sized(ROWS)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "tasks.csv")

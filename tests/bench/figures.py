@@ -1,4 +1,4 @@
-"""What a figure is, what is expected of it, and what measures it."""
+"""Figures, their bounds, and the measurements that produce them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TypeAlias
 from tests.bench.bed import Bed
 
 Series: TypeAlias = Sequence[Mapping[str, float]]
-"""How something went over time: one row an interval, all with the same columns."""
+"""Values over time: one row per interval, all with the same columns."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The least or the most that is expected."""
+    """The expected minimum or maximum."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -30,21 +30,21 @@ class Bound:
 
 
 def at_least(value: float) -> Bound:
-    """No less than this."""
+    """A minimum."""
     return Bound(at_least=value)
 
 
 def at_most(value: float) -> Bound:
-    """No more than this."""
+    """A maximum."""
     return Bound(at_most=value)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, and its limit where it has one.
+    """A figure, and optionally its limit.
 
-    limit: name of what is measured beside it. ratio, value: what is expected of figure / limit, and of the figure
-    itself; both of the median over the rounds.
+    limit: the name of the limit measured next to it. ratio, value: bounds on figure / limit and on the figure,
+    both for the median over the rounds.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one round has found for a figure."""
+    """The measurement of a figure in one round."""
 
     figure: Figure
     value: float
@@ -65,13 +65,13 @@ class Reading:
 
     @property
     def ratio(self) -> float | None:
-        """Figure / limit; None without a limit."""
+        """Figure / limit, or None without a limit."""
         return self.value / self.limit if self.limit else None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Measures some figures, all of them in every round. once: in the first round only, since it is long."""
+    """Measures some figures in every round. once: only in the first round, because it is slow."""
 
     figures: tuple[Figure, ...]
     measure: Callable[[Bed], Iterator[Reading]]
@@ -83,7 +83,7 @@ class Measurement:
         return self.measure.__module__.rpartition(".")[2]
 
     def is_meant(self, names: Sequence[str]) -> bool:
-        """Whether one of these is the family or a part of a figure's name; without any, everything is meant."""
+        """Whether one of these is the family or a part of a figure's name. Without any, every figure matches."""
         return not names or any(
             name == self.family or any(name in figure.name for figure in self.figures) for name in names
         )

@@ -1,4 +1,4 @@
-"""Twenty worker processes on one database: nobody blocks anybody, and each task is run once."""
+"""Twenty worker processes on one database: none blocks another, and each task runs once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _fleet(on: Bed) -> Iterator[Reading]:
         waiting = "SELECT count(*) FROM content_generation_tasks WHERE status <> 'completed'"
         wait_for(lambda: not on.value(waiting), within=120, every=0.5)
     yield Reading(RATE, on.rate(tasks), limit)
-    # A session tells the server's statistics when it ends, at the latest.
+    # A session reports its statistics to the server when it ends, at the latest.
     yield Reading(DEADLOCKS, on.value(DEADLOCKED) - deadlocks)
     again = "SELECT count(*) FROM content_generation_tasks WHERE attempt <> 1 OR status <> 'completed'"
     yield Reading(AGAIN, on.value(again))

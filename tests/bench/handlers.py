@@ -11,31 +11,31 @@ BODY = "A sentence of some length that says nothing at all. " * 16
 
 
 async def nothing(task: Task, context: Context) -> None:
-    """Does nothing, so that what is measured is the queue."""
+    """Does nothing, to measure the queue alone."""
 
 
 async def writes(task: Task, _context: Context) -> GeneratedContent:
-    """Returns content that costs nothing to make, so that what is measured is storing it."""
+    """Returns constant content, to measure storing it."""
     return GeneratedContent(title=task.topic or "", body=BODY, word_count=160)
 
 
 async def started(_task: Task, _context: Context) -> dict[str, int]:
-    """Says when it started, by the clock that all processes of a machine share."""
+    """Reports its start time by the clock that all processes of a machine share."""
     return {"started_ns": time.monotonic_ns()}
 
 
 async def sleeps(_task: Task, _context: Context) -> None:
-    """Waits for a second, as for an answer of a model."""
+    """Waits for a second, like the answer of a model."""
     await asyncio.sleep(1)
 
 
 async def sleeps_long(_task: Task, _context: Context) -> None:
-    """Waits for five seconds, as for a long answer."""
+    """Waits for five seconds, like a long answer."""
     await asyncio.sleep(5)
 
 
 async def naps(_task: Task, _context: Context) -> None:
-    """Waits for a twentieth of a second, as for a quick answer."""
+    """Waits for a twentieth of a second, like a quick answer."""
     await asyncio.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""What workers cost while there is nothing to do, and what one task costs when fifty of them wait for it."""
+"""The cost of idle workers, and of one task when fifty workers wait for it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WORKERS = 50
 INSERTS = 20
 
 SETTLE = 6.0
-"""Seconds until a worker that has just started does no more than an idle one."""
+"""Seconds until a newly started worker is idle."""
 
 LOGGED = "-c log_statement=all -c log_lock_waits=on -c deadlock_timeout=1ms"
-"""For the workers' sessions: the server's log then has each statement, and each wait for a lock over 1 ms."""
+"""For the workers' sessions: logs each statement, and each wait for a lock over 1 ms."""
 
 ENTRY = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
-"""Where an entry of the log begins; a statement may have several lines."""
+"""The start of a log entry; a statement may have several lines."""
 
 
 def _idle(on: Bed) -> Iterator[Reading]:
@@ -40,7 +40,7 @@ def _idle(on: Bed) -> Iterator[Reading]:
 
 def _crowd(on: Bed) -> Iterator[Reading]:
     on.fill(0)
-    # No one is to look without having been woken.
+    # No worker may claim without having been woken.
     options = ("--poll", "600")
     with on.workers(WORKERS, "tests.bench.handlers:started", *options, connecting=LOGGED, registered=True):
         time.sleep(SETTLE)
@@ -54,7 +54,7 @@ def _crowd(on: Bed) -> Iterator[Reading]:
 
 
 def _entries(log: str, *texts: str) -> int:
-    """How many entries of the log have all these texts."""
+    """Number of log entries with all these texts."""
     return sum(all(text in entry for text in texts) for entry in ENTRY.split(log))
 
 

@@ -1,7 +1,7 @@
-"""How long it takes from the start of an INSERT to the start of its handler, on an idle worker.
+"""Time from the start of an INSERT to the start of its handler, on an idle worker.
 
-The worker, and the process that it is compared with, each have a database of their own and get their tasks in
-turn, after a pause. Nobody asks for a result before the last one, so that no one else has work at the time.
+The worker and the baseline process have separate databases and get their tasks in turn, after a pause. Results are
+read after the last task, so that nothing else runs meanwhile.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tests.bench.figures import Figure, Measurement, Reading, at_most
 SAMPLES = 300
 
 PAUSE = (0.03, 0.05)
-"""Seconds, at least and at most, between two inserts: whoever works has long been idle again."""
+"""Minimum and maximum seconds between two inserts: the receiver has long been idle again."""
 
 SETTLE = 1.0
-"""Seconds until a process that has just started is idle."""
+"""Seconds until a newly started process is idle."""
 
 INSERT = "INSERT INTO content_generation_tasks (account_id, topic) VALUES (1, 'latency') RETURNING id"
 
@@ -44,7 +44,7 @@ def _latency(on: Bed) -> Iterator[Reading]:
 
 @contextmanager
 def _bare(on: Bed) -> Iterator[Callable[[], dict[int, int]]]:
-    """The least that any such queue must do; afterwards, when it had claimed each task."""
+    """The minimum of any such queue; after the block, the times at which it had claimed each task."""
     command = [sys.executable, "-m", "tests.bench.bare", on.dsn, str(SAMPLES)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         output = process.stdout
@@ -57,7 +57,9 @@ def _bare(on: Bed) -> Iterator[Callable[[], dict[int, int]]]:
 
 
 def begin(on: Sequence[Bed], samples: int, pause: tuple[float, float]) -> list[dict[int, int]]:
-    """Inserts so many tasks into each database in turn, with a pause after each; when each INSERT began, by id."""
+    """Inserts this many tasks into each database in turn, with a pause after each; returns the start of each
+    INSERT, by id.
+    """
     begun_ns: list[dict[int, int]] = [{} for _ in on]
     for _ in range(samples):
         for bed, begun in zip(on, begun_ns, strict=True):
@@ -68,7 +70,7 @@ def begin(on: Sequence[Bed], samples: int, pause: tuple[float, float]) -> list[d
 
 
 def started_ns(on: Bed, samples: int) -> dict[int, int]:
-    """When so many tasks were started, by id, as the handler `started` has told."""
+    """Start times of this many tasks by id, as logged by the handler `started`."""
     wait_for(
         lambda: on.value("SELECT count(*) FROM content_generation_tasks WHERE result IS NOT NULL") == samples, 10
     )
@@ -77,12 +79,12 @@ def started_ns(on: Bed, samples: int) -> dict[int, int]:
 
 
 def milliseconds(begun_ns: Mapping[int, int], started_ns: Mapping[int, int]) -> list[float]:
-    """From the beginning to the start, one a task."""
+    """Time from INSERT to start, per task."""
     return [(started_ns[id_] - begun) / 1e6 for id_, begun in begun_ns.items()]
 
 
 def p99(values: Sequence[float]) -> float:
-    """What 99 of 100 values are no larger than."""
+    """The 99th percentile."""
     return sorted(values)[int(len(values) * 0.99)]
 
 

@@ -1,4 +1,4 @@
-"""What Linux knows of a process."""
+"""Memory and processor time of a process, from Linux."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 def peak_memory(pid: int) -> float:
-    """Megabytes that were resident at most, so far; 0 when it has ended."""
+    """Peak resident memory in megabytes; 0 if it has ended."""
     return _status(pid, "VmHWM")
 
 
 def memory(pid: int) -> float:
-    """Megabytes that are resident; 0 when it has ended."""
+    """Resident memory in megabytes; 0 if it has ended."""
     return _status(pid, "VmRSS")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds that it has spent on a core, in user mode and in the kernel."""
+    """Processor time in seconds, user and kernel."""
     after_the_name = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(after_the_name[11]) + int(after_the_name[12])) / os.sysconf("SC_CLK_TCK")
 

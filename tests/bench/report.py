@@ -1,4 +1,4 @@
-"""The readings of a run: a table for people, JSON for programs, and whether every bound was kept."""
+"""The readings of a run: a table for people, JSON for programs, and whether every bound was met."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.bench.figures import Bound, Figure, Reading, Series
 
 
 class Report:
-    """Collects readings, round by round. quick: they come of sizes too small to be judged."""
+    """Collects readings, round by round. quick: the sizes are too small to check bounds."""
 
     def __init__(self, *, quick: bool) -> None:
         self.postgresql = "?"
@@ -25,12 +25,12 @@ class Report:
         self.failures: list[str] = []
 
     def add(self, reading: Reading) -> None:
-        """Takes a reading."""
+        """Adds a reading."""
         self._readings.setdefault(reading.figure, []).append(reading)
 
     @property
     def kept(self) -> bool:
-        """Whether everything could be measured and no bound was missed."""
+        """Whether every measurement succeeded and met its bounds."""
         missed = any(not _holds(figure, readings) for figure, readings in self._readings.items())
         return not self.failures and (self._quick or not missed)
 
@@ -58,7 +58,7 @@ class Report:
         return table
 
     def series(self) -> list[Table]:
-        """How it went over time, for figures that tell."""
+        """Values over time, for figures that have them."""
         return [
             _over_time(figure.name, reading.series)
             for figure, readings in self._readings.items()
@@ -67,7 +67,7 @@ class Report:
         ]
 
     def json(self) -> dict[str, Any]:
-        """Everything, every round."""
+        """All readings of every round."""
         return {
             "contentq": __version__,
             "postgresql": self.postgresql,
@@ -96,13 +96,13 @@ class Report:
 
 
 def shown(value: float, unit: str = "") -> str:
-    """A value for people."""
+    """A formatted value."""
     digits = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
     return f"{digits} {unit}".strip()
 
 
 def _medians(readings: list[Reading]) -> tuple[float, float | None, float | None]:
-    """Of the values, of the limits, and of the ratios."""
+    """Medians of the values, of the limits, and of the ratios."""
     limits = [reading.limit for reading in readings if reading.limit is not None]
     ratios = [reading.ratio for reading in readings if reading.ratio is not None]
     return (
@@ -113,7 +113,7 @@ def _medians(readings: list[Reading]) -> tuple[float, float | None, float | None
 
 
 def _judged(figure: Figure, readings: list[Reading]) -> list[tuple[str, bool]]:
-    """What was expected, and whether it is so."""
+    """The bound, and whether it was met."""
     value, _, ratio = _medians(readings)
     judged = []
     if figure.ratio is not None:

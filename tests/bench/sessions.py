@@ -1,4 +1,4 @@
-"""Looks at the workers' sessions, again and again while they work."""
+"""Samples the workers' sessions while they work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psycopg
 from tests.bench.bed import Bed
 
 EVERY = 0.05
-"""Seconds between two looks."""
+"""Seconds between two samples."""
 
 LOOK = """
     SELECT application_name, count(*), count(*) FILTER (WHERE wait_event_type = 'Lock')
@@ -22,25 +22,25 @@ LOOK = """
 
 
 class Sessions:
-    """What was seen of them."""
+    """The observations."""
 
     def __init__(self) -> None:
         self.connections: dict[str, int] = {}
-        """Most at once, by worker."""
+        """Maximum number of sessions, by worker."""
         self._waiting: list[int] = []
 
     @property
     def waiting(self) -> float:
-        """How many waited for a lock that another session held, on average."""
+        """Average number of sessions waiting for a lock of another session."""
         return statistics.mean(self._waiting)
 
     @property
     def most_waiting(self) -> int:
-        """The same at the worst moment."""
+        """The maximum of the same."""
         return max(self._waiting)
 
     def look(self, connection: psycopg.Connection[tuple[str, int, int]]) -> None:
-        """Looks once."""
+        """Takes a sample."""
         seen = connection.execute(LOOK).fetchall()
         for worker, connections, _ in seen:
             self.connections[worker] = max(connections, self.connections.get(worker, 0))
@@ -49,7 +49,7 @@ class Sessions:
 
 @contextmanager
 def watched(on: Bed) -> Iterator[Sessions]:
-    """The sessions of this bed's workers, watched until the end of the block."""
+    """The sessions of this bed's workers, sampled until the end of the block."""
     sessions = Sessions()
     ended = threading.Event()
     with psycopg.connect(on.dsn, autocommit=True) as connection:

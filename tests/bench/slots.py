@@ -1,4 +1,4 @@
-"""How well the slots are used by handlers that take their time, and what thousands of them need."""
+"""Slot utilisation with slow handlers, and the memory that thousands of handlers need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _threads(on: Bed) -> Iterator[Reading]:
 
 
 def _worked_off(on: Bed, tasks: int, handler: str, slots: int) -> tuple[float, float]:
-    """Seconds from the first start to the last completion, and megabytes resident at most."""
+    """Seconds from the first start to the last completion, and peak resident megabytes."""
     on.fill(tasks)
     peak = 0.0
     with on.worker(f"tests.bench.handlers:{handler}", "--until-empty", "--concurrency", str(slots)) as worker:

@@ -1,4 +1,4 @@
-"""Whether the rate lasts while another session holds an old snapshot."""
+"""Whether the rate is stable while another session has an old snapshot open."""
 
 from __future__ import annotations
 

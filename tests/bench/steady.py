@@ -1,7 +1,7 @@
-"""Whether all stays as it is while producers, workers and the cleaning up go on at half of what they could.
+"""Whether everything stays stable while producers, workers and clean-up run at half of their capacity.
 
-Watched for twelve intervals. What old tasks are kept for, and how often autovacuum looks, are so much shorter than
-by default as the intervals are shorter than a minute; so a short run has as many rounds of both as a long one.
+A run has twelve intervals. The retention of old tasks and autovacuum_naptime are multiples of the run's interval,
+so a short run has as many rounds of both as a long one.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tests.bench.processes import memory
 
 INTERVALS = 12
 WARM_UP = 3
-"""Intervals before the first that counts: tasks are then being deleted as fast as they come."""
+"""Intervals before the first that counts: by then, tasks are deleted as fast as they arrive."""
 
 KEPT = 1.2
 """Intervals after which a completed task is deleted."""
 
 FULL_LOAD = 10
-"""Seconds for which producers push without a limit, to see what two workers sustain beside them."""
+"""Seconds in which producers insert without a limit, to find the rate that two workers sustain."""
 
 CLIENTS = 8
 
@@ -46,8 +46,10 @@ LATENCY = """
            count(*) FILTER (WHERE is_waiting),
            coalesce(max(seconds) FILTER (WHERE is_waiting), 0)::float8
     FROM waited"""
-"""Of what was started within the interval, whenever it was put in, and of what waits, which counts with its age so
-far: whatever a stall holds up is seen while it lasts, and once more when it is over."""
+"""The latency of tasks started within the interval, and the age of tasks still pending.
+
+Pending tasks count, so a stall shows while it lasts and again when it ends.
+"""
 
 SIZES = """
     SELECT pg_table_size('content_generation_tasks'), pg_indexes_size('content_generation_tasks'),
@@ -83,7 +85,7 @@ def _steady(on: Bed) -> Iterator[Reading]:
         (WORKER, "worker, MB"),
     ):
         values = [row[column] for row in series]
-        # A table is as large as it has been: what vacuum leaves free is filled again.
+        # A table does not shrink: vacuum frees space that is filled again.
         of = statistics.median if figure is P99 else max
         first, last = of(values[:third]), of(values[-third:])
         yield Reading(figure, last, first, series if figure is P99 else ())
@@ -91,7 +93,7 @@ def _steady(on: Bed) -> Iterator[Reading]:
 
 
 def _full_load(on: Bed) -> float:
-    """Tasks a second that the workers complete while producers push without a limit."""
+    """Tasks per second that the workers complete while producers insert without a limit."""
     on.pgbench(INSERT, CLIENTS, "-T", str(on.sized(FULL_LOAD) or 1))
     row = on.connection.execute(
         "SELECT count(*), extract(epoch FROM clock_timestamp() - min(started_at))::float8 "
@@ -103,7 +105,7 @@ def _full_load(on: Bed) -> float:
 
 
 def look(connection: psycopg.Connection[TupleRow], seconds: float) -> dict[str, float]:
-    """How it went in the last so many seconds, and how large everything is."""
+    """The figures of the last seconds, and all sizes."""
     number, (median, p99, longest), waiting, oldest = connection.execute(LATENCY, [seconds]).fetchall()[0]
     table, indexes, dead, tasks = connection.execute(SIZES).fetchall()[0]
     return {
@@ -122,7 +124,7 @@ def look(connection: psycopg.Connection[TupleRow], seconds: float) -> dict[str, 
 
 @contextmanager
 def _vacuumed_every(on: Bed, seconds: float) -> Iterator[None]:
-    """Has autovacuum look so often; by default it is every minute."""
+    """Sets the interval of autovacuum; the default is one minute."""
     on.cluster.configure({"autovacuum_naptime": f"{min(60, max(1, round(seconds)))}s"})
     on.cluster.reload()
     try:
@@ -134,7 +136,7 @@ def _vacuumed_every(on: Bed, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _cleaned_up(on: Bed, kept: float) -> Iterator[None]:
-    """Deletes completed tasks after so many seconds, once a second, as cron would."""
+    """Deletes completed tasks of this age once a second, as cron would."""
     ended = threading.Event()
     cleanup = "SELECT contentq.cleanup(%s * interval '1 second', 1000)"
     with psycopg.connect(on.dsn, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""`make bench` works: two of its families at a twentieth of their sizes, since here the figures do not matter."""
+"""`make bench` works: runs two of its families at a twentieth of their sizes, without regard to the figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steady state is judged by sees a stall."""
+"""The measure of the steady state detects a stall."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def queue(database: Connection) -> Queue:
 
 @contextmanager
 def _stalled_worker(dsn: str, queue: Queue) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that has stopped in the middle of everything."""
+    """A worker that stops in the middle of its work."""
     working = ["worker", "--handler", "tests.bench.handlers:nothing", "--log-level", "warning"]
     command = [sys.executable, "-m", "contentq", "--dsn", dsn, *working]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.getcwd()}) as worker:
         try:
             eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers"), within=30)
             worker.send_signal(signal.SIGSTOP)
-            # A claim that it has sent just before would still take what is inserted now.
+            # A claim that it sent just before would still take tasks inserted now.
             eventually(lambda: not queue.value(BUSY), within=10)
             yield worker
         finally:
@@ -59,7 +59,7 @@ def test_stall_is_seen_while_it_lasts_and_when_it_is_over(dsn: str, database: Co
         worker.send_signal(signal.SIGCONT)
         ended = "SELECT count(*) FROM content_generation_tasks WHERE status = 'completed'"
         eventually(lambda: queue.value(ended) == TASKS, within=10)
-        # From the middle of the stall on, in which nothing was started.
+        # From the middle of the stall, in which nothing was started.
         since = queue.value("SELECT extract(epoch FROM clock_timestamp() - %s)::float8", resumed_at) + STALL / 2
         after = look(database, since)
 

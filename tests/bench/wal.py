@@ -1,7 +1,7 @@
-"""How much write-ahead log a task costs, between two checkpoints, beside an empty table and beside a large one.
+"""Write-ahead log per task between two checkpoints, with an empty table and with a large one.
 
-The first change of a page after a checkpoint puts all of the page into the log. The index of `task_id` is random:
-of few tasks beside many finished ones, each changes a page of it that no other has changed.
+The first change of a page after a checkpoint logs the whole page. The index of `task_id` is random: with few new
+tasks among many finished ones, each task changes a different page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.bench.enqueue import INSERT
 from tests.bench.figures import Figure, Measurement, Reading
 
 SEVERAL = 3_600
-"""What comes in five minutes, the default time between two checkpoints, at a million tasks a day."""
+"""The tasks of five minutes, the default time between two checkpoints, at a million tasks a day."""
 
 MANY = 20_000
 
@@ -36,7 +36,7 @@ def _wal(on: Bed) -> Iterator[Reading]:
 
 
 def _written(on: Bed, number: int) -> tuple[float, float]:
-    """Kilobytes of log a task: from single INSERTs, and from the worker that completes them with content."""
+    """Kilobytes of log per task: from single INSERTs, and from the worker that completes them with content."""
     tasks = on.sized(number)
     with _unvacuumed(on):
         on.connection.execute("CHECKPOINT")
@@ -50,7 +50,7 @@ def _written(on: Bed, number: int) -> tuple[float, float]:
 
 
 def _cleaned(on: Bed, number: int) -> float:
-    """Kilobytes of log a task, of deleting the oldest that have ended, and of the vacuum that follows."""
+    """Kilobytes of log per task, for deleting the oldest ended tasks and for the following vacuum."""
     tasks = on.sized(number)
     on.connection.execute("VACUUM content_generation_tasks")
     with _unvacuumed(on):
@@ -67,7 +67,7 @@ def _cleaned(on: Bed, number: int) -> float:
 
 @contextmanager
 def _unvacuumed(on: Bed) -> Iterator[None]:
-    """Keeps autovacuum, whose log is not to be counted, away from the table."""
+    """Prevents autovacuum of the table, because its log must not be counted."""
     on.connection.execute("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
     try:
         yield
@@ -77,7 +77,7 @@ def _unvacuumed(on: Bed) -> Iterator[None]:
 
 @contextmanager
 def _compressed(on: Bed) -> Iterator[None]:
-    """Has whole pages in the log compressed."""
+    """Compresses whole pages in the log."""
     on.cluster.configure({"wal_compression": "on"})
     on.cluster.reload()
     try:

@@ -1,4 +1,4 @@
-"""Drafts to check, as the handler of a task would have them."""
+"""Drafts to check, as in a handler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.tasks import context, task
 def problem(
     check: Check, body: str, *, prompt: str = "", previous: PreviousContent | None = None, **columns: Any
 ) -> str | None:
-    """What a check says of a draft with this body."""
+    """The message of a check about a draft with this body."""
     given = task(**columns)
     subject = Subject(GeneratedContent("Title", body), given, context(given, previous), prompt)
     return asyncio.run(check.find_problem(subject))

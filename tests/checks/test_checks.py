@@ -1,4 +1,4 @@
-"""The checks, one by one: what passes, and what a model is told of what does not."""
+"""The individual checks: drafts that pass, and the message to the model about those that fail."""
 
 from __future__ import annotations
 
@@ -263,4 +263,4 @@ def test_hostile_text_is_checked_in_time_that_grows_with_its_length(name: str) -
         problem(check, body, prompt=body)
     without_fence(body)
 
-    assert time.process_time() - began < 5  # a tenth of this; quadratic time would be minutes
+    assert time.process_time() - began < 5  # takes a tenth of this; quadratic time would take minutes

@@ -1,4 +1,4 @@
-"""A draft that must be JSON: what a model is told of one that is not, or does not fit its schema."""
+"""Drafts in JSON: the message to the model about invalid JSON or a mismatch with the schema."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_many_objects_are_compared_in_time_that_grows_with_their_number() -> Non
     began = time.process_time()
     assert problem(JsonSchema({"uniqueItems": True}), body) is None
 
-    assert time.process_time() - began < 5  # a twentieth of this; each with each would be minutes
+    assert time.process_time() - began < 5  # takes a twentieth of this; comparing all pairs would take minutes
 
 
 @pytest.mark.parametrize("number", ["1e400", "1" + 400 * "0"])

@@ -1,4 +1,4 @@
-"""The language of a draft: told by its letters and words, and told to the model when it is another one."""
+"""The language of a draft, detected by letters and words, and the message to the model about a wrong one."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ TEXTS = {
     "ja": "港は朝静かで、ほとんどの船はまだ出ていなかった。何人かの漁師が網を直していた。",
     "zh": "港口早晨很安静，大多数船只还没有出海。几个渔民正在修补渔网，咖啡的香味从唯一一家开着的酒吧里飘出来。",
 }
-"""The same few sentences in each."""
+"""The same few sentences in each language."""
 
 
 def test_each_language_has_a_text() -> None:

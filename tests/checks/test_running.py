@@ -1,4 +1,4 @@
-"""All checks are made, and every failure is told; functions of the user's, in their own ways."""
+"""All checks run and every failure is reported; also for user functions of any kind."""
 
 from __future__ import annotations
 

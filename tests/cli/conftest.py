@@ -1,4 +1,4 @@
-"""The command line on the test's own database: in this process where speed matters, or as a program."""
+"""The command line on the test's own database: in this process for speed, or as a program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.queue import Queue
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: exit code, standard output, standard error."""
+    """The result of a command: exit code, standard output, standard error."""
 
     code: int
     out: str
@@ -30,13 +30,13 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """What it printed, as JSON; it must have succeeded."""
+        """Its output as JSON; the command must have succeeded."""
         assert (self.code, self.err) == (0, "")
         return json.loads(self.out)
 
     @property
     def error(self) -> str:
-        """The message of its error, which must be all that it said."""
+        """The message of its error, which must be its only output."""
         assert self.out == ""
         assert self.err.startswith("Error: "), self.err
         assert "Traceback" not in self.err
@@ -70,7 +70,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts the program with pipes; without a database but for what the environment names."""
+    """Starts the program with pipes. The only database is one that the environment names."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
@@ -92,7 +92,7 @@ def start() -> Iterator[Start]:
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment without what names a database, or hides how Python ends when output cannot be written."""
+    """The environment without variables that name a database or hide how Python ends on failed writes."""
     ours = ("PG", "CONTENTQ", "DATABASE_URL", "PYTHONUNBUFFERED")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -123,7 +123,7 @@ def account(queue: Queue) -> str:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[..., str]:
-    """Writes a file of tasks; returns its path."""
+    """Writes a file of tasks and returns its path."""
 
     def write(name: str, content: str | bytes) -> str:
         path = tmp_path / name
@@ -144,7 +144,7 @@ def trial_folder(tmp_path: Path) -> Path:
 def attempt(
     trial_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Run]:
-    """Runs contentq try in this process, in this folder, with a handler of it; there is no database."""
+    """Runs contentq try in this process and folder with a handler from there, without a database."""
     monkeypatch.chdir(trial_folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")

@@ -1,4 +1,4 @@
-"""A pseudo-terminal, since some things are shown only to people."""
+"""A pseudo-terminal for output that is shown only on terminals."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.forked import CONTENTQ
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 _HOME = "\x1b[H"
-"""What a program sends before it draws the whole screen again."""
+"""The sequence that a program sends before it redraws the screen."""
 
 
 class Display:
-    """A program that draws the whole screen of a terminal again and again."""
+    """A program that redraws the whole screen of a terminal repeatedly."""
 
     def __init__(self, *arguments: str, columns: int = 80, lines: int = 24, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
@@ -39,23 +39,23 @@ class Display:
             env={**inherited, "TERM": "xterm", **environment},
             start_new_session=True,
         )
-        # It stays open here, so that what was written can still be read when the program has ended.
+        # Kept open here, so that output can be read after the program has ended.
         self._theirs = theirs
         self._written = b""
 
     def resize(self, columns: int, lines: int) -> None:
-        """Makes the terminal as large as this."""
+        """Resizes the terminal."""
         self._lines = lines
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def picture(self) -> list[str]:
-        """The lines of the latest screen that is complete; none before the first."""
+        """The lines of the latest complete screen; empty before the first."""
         screens = self.written().split(_HOME)[1:]
         complete = [_ESCAPES.sub("", screen).replace("\r\n", "\n").split("\n") for screen in screens]
         return next((lines for lines in reversed(complete) if len(lines) == self._lines), [])
 
     def written(self) -> str:
-        """All that the program has written."""
+        """All output of the program."""
         while select.select([self._ours], [], [], 0)[0]:
             self._written += os.read(self._ours, 65536)
         return self._written.decode(errors="ignore")
@@ -65,7 +65,7 @@ class Display:
         os.write(self._ours, key.encode())
 
     def end(self) -> int:
-        """Waits until the program has ended; its exit code."""
+        """Waits until the program ends; returns its exit code."""
         deadline = time.monotonic() + 30
         while self.process.poll() is None and time.monotonic() < deadline:
             self.written()
@@ -73,7 +73,7 @@ class Display:
         return self.process.wait(0)
 
     def is_restored(self) -> bool:
-        """Whether the terminal is set as it was, and shows what it showed before."""
+        """Whether the terminal has its previous settings and content."""
         written = self.written()
         return (
             termios.tcgetattr(self._theirs) == self._settings
@@ -82,7 +82,7 @@ class Display:
         )
 
     def close(self) -> None:
-        """Ends the program, if it has not ended."""
+        """Stops the program if it still runs."""
         self.process.kill()
         self.process.wait()
         os.close(self._ours)
@@ -90,14 +90,14 @@ class Display:
 
 
 def on_terminal(*arguments: str, columns: int = 80, typed: str = "", **environment: str) -> tuple[int, str]:
-    """Runs contentq on a terminal; returns its exit code and what it showed, without colours."""
+    """Runs contentq on a terminal; returns its exit code and its output without colours."""
     return _on_terminal(partial(CONTENTQ.start, *arguments), columns, typed, environment)
 
 
 def program_on_terminal(
     command: list[str], columns: int = 80, typed: str = "", **environment: str
 ) -> tuple[int, str]:
-    """Runs a program on a terminal; returns its exit code and what it showed, without colours."""
+    """Runs a program on a terminal; returns its exit code and its output without colours."""
     return _on_terminal(lambda **options: subprocess.Popen(command, **options), columns, typed, environment)
 
 
@@ -121,7 +121,7 @@ def _on_terminal(
         while chunk := os.read(ours, 4096):
             shown += chunk
     except OSError:
-        # What Linux says when the other end is closed.
+        # Linux's error when the other end is closed.
         pass
     finally:
         os.close(ours)

@@ -1,4 +1,4 @@
-"""contentq accounts: which there are; the share, the cap and the budget of each."""
+"""contentq accounts: the list, and the share, cap and budget of each account."""
 
 from __future__ import annotations
 

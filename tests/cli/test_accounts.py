@@ -1,4 +1,4 @@
-"""Accounts are named by id, by what another system calls them, or by name; ids may be of any size."""
+"""Accounts are selected by id, by their id in another system, or by name; ids may have any size."""
 
 from __future__ import annotations
 

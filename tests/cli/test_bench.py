@@ -1,4 +1,4 @@
-"""contentq bench: figures of the user's own database, and not a trace of it afterwards."""
+"""contentq bench: figures of the user's database, without leaving any trace."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ AT_WORK = {
     "filling the queue": "query LIKE '%%topic, priority)%%generate_series%%' AND state = 'active'",
     "draining the queue": "query LIKE 'SELECT contentq.complete(%%'",
 }
-"""How a phase of a bench shows in pg_stat_activity."""
+"""A phase of a bench in pg_stat_activity."""
 
 
 @pytest.fixture
 def plain(empty_dsn: str) -> Iterator[Connection]:
-    """A connection to the database of `empty_dsn`, in which nothing is."""
+    """A connection to the empty database of `empty_dsn`."""
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         yield connection
 
@@ -52,16 +52,16 @@ def _value(connection: Connection, query: str, *values: Any) -> Any:
 _OF_BENCH = (
     "starts_with(datname, 'contentq_bench_' || (SELECT oid FROM pg_database WHERE datname = current_database()))"
 )
-"""The condition for what belongs to a scratch database beside the current one."""
+"""The condition for objects of a scratch database next to the current one."""
 
 
 def _is_clean(connection: Connection) -> bool:
-    """Whether there is no scratch database beside this one."""
+    """Whether no scratch database exists next to this one."""
     return not _value(connection, f"SELECT count(*) FROM pg_database WHERE {_OF_BENCH}")
 
 
 def _until(connection: Connection, condition: str) -> None:
-    """Waits until a bench of this database is so far."""
+    """Waits until a bench of this database reaches this phase."""
     query = f"SELECT count(*) FROM pg_stat_activity WHERE {_OF_BENCH} AND {condition}"
     eventually(lambda: _value(connection, query), within=30)
 
@@ -127,7 +127,7 @@ def test_place_of_the_database_is_told_and_no_password(
     found = contentq(*QUICK, "--json")
 
     first, *rest = shown.out.partition("\n\n")[0].splitlines()
-    second = " ".join(rest)  # it is wrapped where names are long
+    second = " ".join(rest)  # long names wrap it
     assert re.fullmatch(r"contentq [\d.]+ on PostgreSQL [\d.a-z]+", first)
     assert re.fullmatch(rf"database {name} on \S+, as user {parameters['user']}", second)
     assert str(parameters["host"]) in second
@@ -400,7 +400,7 @@ def test_time_limit_may_have_a_unit(contentq: Run) -> None:
 
 
 def _long(phase: str) -> list[str]:
-    """Arguments of a bench that is still in this phase when it is looked at."""
+    """Arguments of a bench that stays in this phase long enough to be observed."""
     if phase == "starting tasks":
         return LONG
     return ["bench", "--tasks", "10000000", "--samples", "1", "--seconds", "60" if phase[0] == "f" else "8"]
@@ -408,7 +408,7 @@ def _long(phase: str) -> list[str]:
 
 @contextmanager
 def _user(connection: Connection) -> Iterator[str]:
-    """A role without rights, whose name must be quoted; roles belong to all databases of a server."""
+    """A role without rights whose name must be quoted. Roles belong to the whole server."""
     name = f"Bench_{_value(connection, 'SELECT current_database()')}"
     role = sql.Identifier(name)
     connection.execute(sql.SQL("CREATE ROLE {}").format(role))

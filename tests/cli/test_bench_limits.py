@@ -1,4 +1,4 @@
-"""What contentq bench blames for the time of a drain is what really takes it, on a slow network or a slow disk."""
+"""contentq bench attributes the time of a drain to its real cause, on a slow network or a slow disk."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.support.programs import installed
 pytestmark = pytest.mark.thorough
 
 ROUND_TRIP = 0.005
-"""Seconds: as to another zone. A drain then takes a quarter longer."""
+"""Seconds of latency, as to another zone: a drain takes a quarter longer."""
 
 FAR = 0.1
-"""Seconds: as to another continent. It is most of a drain, unless the machine is very busy."""
+"""Seconds of latency, as to another continent: most of a drain, unless the machine is very busy."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def _measured(contentq: Run, dsn: str) -> dict[str, Any]:
 
 
 def _longer(found: dict[str, Any], than: list[dict[str, Any]]) -> float:
-    """By what share of its time one drain was longer than the quickest of others."""
+    """The relative excess of one drain's duration over the fastest of others."""
     return float(1 - min(other["drain"]["seconds"] for other in than) / found["drain"]["seconds"])
 
 

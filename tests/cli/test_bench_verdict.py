@@ -1,4 +1,4 @@
-"""What contentq bench says of its figures."""
+"""The verdict of contentq bench on its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""contentq budgets: what attempts may cost in a day or a month."""
+"""contentq budgets: maximum cost of attempts per day or month."""
 
 from __future__ import annotations
 

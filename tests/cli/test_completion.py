@@ -1,4 +1,4 @@
-"""contentq completion, in the shells that are installed here."""
+"""contentq completion in the shells that are installed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PLAIN = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
 }
-"""Shells that read nothing of a user's own, and complete what is typed on a terminal."""
+"""Shells without user configuration that complete input on a terminal."""
 
 SETUP = {
     "bash": "source <(contentq completion bash)",
     "zsh": "autoload -U compinit; compinit -D -u; source <(contentq completion zsh)",
 }
-"""As the help says."""
+"""As the help describes."""
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """In which `contentq` is this one, and no shell remembers anything."""
+    """The environment: `contentq` is this program, and no shell stores a history."""
     program = tmp_path / "bin" / "contentq"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m contentq "$@"\n')
@@ -58,11 +58,11 @@ class Typing:
         self._shown = b""
 
     def type(self, text: str) -> None:
-        """Types this."""
+        """Types this text."""
         os.write(self._ours, text.encode())
 
     def shows(self, text: str) -> bool:
-        """Whether this can be read on it by now, with single spaces."""
+        """Whether the screen shows this text now, with single spaces."""
         try:
             while chunk := os.read(self._ours, 65536):
                 self._shown += chunk
@@ -71,7 +71,7 @@ class Typing:
         return text in " ".join(self._shown.decode(errors="replace").split())
 
     def close(self) -> None:
-        """Ends the shell."""
+        """Stops the shell."""
         self.process.kill()
         self.process.wait()
         os.close(self._ours)
@@ -91,7 +91,7 @@ def shell(request: pytest.FixtureRequest, environment: dict[str, str]) -> Iterat
 
 
 def test_tab_completes_commands_options_and_values(shell: Typing) -> None:
-    # The lines are printed instead of being run: their beginning becomes echo.
+    # Prints the lines instead of running them: their beginning becomes echo.
     for typed in ("contentq gate\tli\t", "contentq list --stat\tproc\t"):
         shell.type(f"{typed}\x01echo '<' \x05 '>'\n")
 

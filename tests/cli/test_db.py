@@ -1,4 +1,4 @@
-"""contentq db: the embedded server from the command line. How it starts and stops is tested in tests/database."""
+"""contentq db: the embedded server from the command line. tests/database covers its start and stop."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _db_in(home: Path, **environment: str) -> Db:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for a server; not tmp_path, which another pytest closes to the user that root's server runs as."""
+    """A folder for a server. Not tmp_path, which other pytest runs close to the user of root's server."""
     with TemporaryDirectory(prefix="contentq-test-") as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -48,14 +48,14 @@ def _folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """The state folder of the server that runs during these tests."""
+    """The state folder of the server for these tests."""
     with _folder() as folder:
         yield folder / "home"
 
 
 @pytest.fixture(scope="module")
 def started(home: Path) -> Iterator[Outcome]:
-    """What the start of that server has said."""
+    """The output of that server's start."""
     db = _db_in(home)
     yield db("start")
     db("stop")
@@ -70,7 +70,7 @@ def db(home: Path, started: Outcome) -> Db:
 
 @pytest.fixture
 def new_home() -> Iterator[Path]:
-    """A state folder that is not there yet."""
+    """A new state folder."""
     with _folder() as folder:
         yield folder / "home"
 

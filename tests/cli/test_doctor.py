@@ -1,4 +1,4 @@
-"""`contentq doctor`: what it prints, how it ends, and what only a client can find."""
+"""`contentq doctor`: its output, its exit code, and the findings that only a client can make."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.queue import Queue
 
 
 def findings(contentq: Run, *arguments: str) -> list[dict[str, Any]]:
-    """What it finds, but for what is so of each server for tests."""
+    """Its findings, without those of every test server."""
     outcome = contentq("doctor", "--json", *arguments)
     assert outcome.err == ""
     found = json.loads(outcome.out)["findings"]

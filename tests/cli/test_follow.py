@@ -22,7 +22,7 @@ def worker(queue: Queue) -> int:
 
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Does one thing instead of each wait between two looks."""
+    """Runs one action instead of each wait between two polls."""
 
     def do(*steps: Callable[[], object]) -> None:
         left = iter(steps)

@@ -1,4 +1,4 @@
-"""contentq gates: what operators set at the gates of providers."""
+"""contentq gates: limits that operators set at the gates of providers."""
 
 from __future__ import annotations
 

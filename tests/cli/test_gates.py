@@ -16,7 +16,7 @@ SUBJECTS = [["--gate", "api.example"], ["--account", "1"], ["--all"]]
 
 @pytest.fixture
 def waiting(queue: Queue) -> int:
-    """A task of account 1 that waits for a worker with the gate api.example; the id of that worker."""
+    """A task of account 1 that waits for a worker with the gate api.example; the worker's id."""
     queue.add()
     assert queue.account == 1
     return queue.register(gate="api.example")

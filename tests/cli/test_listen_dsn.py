@@ -1,4 +1,4 @@
-"""A direct way to the database that a worker cannot use is a message before anything starts."""
+"""A worker that cannot use its direct connection reports an error before it starts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
 
 
 def _refused(owner: Queue, capsys: pytest.CaptureFixture[str], dsn: str, listen_dsn: str) -> str:
-    """The one line that a worker ends with, which has not begun anything."""
+    """The only line of a worker that ends before it starts."""
     assert execute(["--dsn", dsn, "worker", "--until-empty", "--listen-dsn", listen_dsn]) not in (0, 6)
     assert owner.value("SELECT count(*) FROM contentq.workers") == 0
     line = capsys.readouterr().err.splitlines()[-1]
@@ -58,7 +58,7 @@ def test_login_that_may_not_act_as_a_worker(
 
 
 def test_another_login(owner: Queue, logins: Logins, capsys: pytest.CaptureFixture[str]) -> None:
-    """One cannot act for what the other has registered."""
+    """One login cannot act for a worker that the other has registered."""
     one, other = (logins.add(name, "contentq_worker") for name in ("one", "other"))
 
     said = _refused(owner, capsys, one, other)

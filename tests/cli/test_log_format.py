@@ -1,4 +1,4 @@
-"""`--log-format json`: each line of the log is an object, with the fields of the message."""
+"""`--log-format json`: each log line is an object with the fields of the message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Said = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def said() -> Said:
-    """What the formatter makes of a message."""
+    """The formatter's output for a message."""
 
     def format_one(message: str, *values: Any, logger: str = "contentq.worker", **more: Any) -> dict[str, Any]:
         record = logging.LogRecord(logger, logging.WARNING, __file__, 1, message, values, more.get("exc_info"))

@@ -1,4 +1,4 @@
-"""What holds for every command: help, exit codes, one clear line for an error."""
+"""Rules for every command: help, exit codes, one clear line for an error."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_reader_that_has_seen_enough_is_no_error(start: Start, dsn: str, queue: 
 
 
 def _wait_until_it_is_inserting(process: subprocess.Popen[bytes], queue: Queue) -> None:
-    """Gives it a first batch of tasks, and waits until it waits for more."""
+    """Passes it a first batch of tasks, and waits until it waits for more."""
     assert process.stdin is not None
     process.stdin.write(b"topic\n" + b"x\n" * 20_000)
     process.stdin.flush()

@@ -21,12 +21,12 @@ HEAD = head_revision()
 EVERYTHING = (
     "the tables accounts, contents and content_generation_tasks with all their rows; usage, gates and settings"
 )
-"""What the way back to the base drops, where contentq has made all tables."""
+"""Output of a migration down to base, if contentq has created all tables."""
 
 
 @pytest.fixture
 def bare(empty_dsn: str) -> Iterator[Queue]:
-    """A session in a database that is not migrated yet."""
+    """A session in a database that is not migrated."""
     with connect(empty_dsn, plain=True) as connection:
         yield Queue(connection)
 
@@ -182,7 +182,7 @@ def test_roles_that_stay_are_named(contentq: Run, dsn: str, queue: Queue, server
 
 
 def test_nothing_is_left_behind(contentq: Run, dsn: str, queue: Queue, server: Server) -> None:
-    """Not even a right, which would keep the roles from being dropped."""
+    """No rights remain, which would keep the roles from being dropped."""
     with applied_roles(queue, server, dsn):
         contentq("migrate", "--to", "base", "--yes")
 

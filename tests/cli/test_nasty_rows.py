@@ -1,4 +1,4 @@
-"""Commands that look at the queue answer, whatever its rows hold."""
+"""Commands that read the queue work for every possible row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ERRORS = """[
 
 
 def strict(text: str) -> Any:
-    """Reads JSON as other languages do: NaN and Infinity are none."""
+    """Reads JSON as other languages do: NaN and Infinity are invalid."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
@@ -30,7 +30,7 @@ def strict(text: str) -> Any:
 
 @pytest.fixture
 def nasty(queue: Queue) -> list[str]:
-    """Rows with the strangest values that are accepted; the task_ids."""
+    """Rows with the strangest accepted values; the task_ids."""
     account = queue.add_account("\x1b[2J\n", paused_until="infinity", monthly_budget="1e300")
     queue.add_account("rich", monthly_budget="Infinity", external_id="")
     queue.run("UPDATE accounts SET created_at = 'infinity'")

@@ -14,7 +14,7 @@ RETRY_RULE = "only failed and timed-out tasks, and completed tasks with rejected
 
 @pytest.fixture
 def tasks(queue: Queue) -> dict[str, int]:
-    """A task of each status, named after it; their ids."""
+    """A task of each status, named after it; the ids."""
     ids = {"processing": queue.running(task_id="processing").id}
     ids["pending"] = queue.add(task_id="pending")
     ids["completed"] = queue.add(task_id="completed", status="completed", completed_at="now")

@@ -1,4 +1,4 @@
-"""What goes on step by step, and is interrupted."""
+"""Progress of long operations, and their interruption."""
 
 from __future__ import annotations
 

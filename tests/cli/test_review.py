@@ -1,4 +1,4 @@
-"""`contentq review`: what waits, what has changed, and decisions by ids or selectors."""
+"""`contentq review`: pending reviews, changes, and decisions by ids or selectors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SECOND = "# Tea\n\nTea is a fine drink. It is hot.\n\nBrew it.\n\nNobody knows w
 
 
 def produced(queue: Queue, body: str = "two words", **columns: Any) -> tuple[Held, int]:
-    """A task that was completed, and its content, which waits for its review."""
+    """A completed task, and its content, which awaits review."""
     task = queue.running(**{"auto_approve": False, **columns})
     assert queue.store(task.worker, [task], titles=["Tea"], bodies=[body]) == [task.id]
     return task, queue.row(task.id)["content_id"]
 
 
 def revised(queue: Queue) -> tuple[int, int]:
-    """Two versions of one content; the second one waits for its review."""
+    """Two versions of one content; the second awaits review."""
     task, first = produced(queue, FIRST, topic="Tea", category="drinks")
     queue.run("SELECT contentq.reject(%s, 'ben', 'Praise it', true)", first)
     (row,) = queue.claim(task.worker)

@@ -1,4 +1,4 @@
-"""`contentq roles`: the roles and their rights, a line for each thing that was done."""
+"""`contentq roles`: the roles and their rights, a line for each action."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line and a worker, with the tables in a schema of their own beside an application's."""
+"""The command line and a worker, with the tables in a separate schema of an application's database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.queue import Queue
 
 @pytest.fixture
 def host(empty_dsn: str) -> Iterator[Queue]:
-    """An application whose accounts are something else: uuids for keys, no name."""
+    """An application with a different accounts table: uuid keys, no name."""
     with connect(empty_dsn, plain=True) as connection:
         queue = Queue(connection)
         queue.run("CREATE TABLE accounts (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL)")
@@ -23,7 +23,7 @@ def host(empty_dsn: str) -> Iterator[Queue]:
 
 @pytest.fixture
 def contentq_here(host: Queue, program: Run, empty_dsn: str) -> Run:
-    """Runs a command on the application's database; nothing but `migrate` was told of the schema."""
+    """Runs a command on the application's database; only `migrate` got the schema."""
 
     def run(*arguments: str, stdin: str | bytes = b"") -> Outcome:
         return program("--dsn", empty_dsn, *arguments, stdin=stdin)

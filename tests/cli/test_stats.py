@@ -24,7 +24,7 @@ HEADINGS = {
 
 @pytest.fixture
 def filled(queue: Queue) -> Queue:
-    """A queue with something in every part, each name as long as it can be."""
+    """A queue with rows in every part, with names of maximum length."""
     account = queue.value("INSERT INTO accounts (name) VALUES (repeat('x', 200)) RETURNING id")
     queue.value(
         "SELECT contentq.register_worker(%s, 4000000, 100000, %s, version => '10.20.30')", "h" * 64, "m" * 90
@@ -116,7 +116,7 @@ def test_eighty_columns_are_enough_for_what_matters(dsn: str) -> None:
 
 @pytest.fixture
 def spending(filled: Queue) -> Queue:
-    """Gates, pauses and usage as well, each text as long as it can be."""
+    """Also gates, pauses and usage, with texts of maximum length."""
     filled.register(gate="g" * 80)
     filled.close_gate("g" * 80, "infinity", "429 " * 100)
     filled.close_gate("open")

@@ -1,4 +1,4 @@
-"""Standard output and error that are closed or full: a sentence or silence, and no task inserted twice."""
+"""Standard output and error that are closed or full: an error or silence, and no task inserted twice."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WithOutput = Callable[[str, str, Output], Outcome]
 
 FULL = ("/dev/full", os.O_WRONLY)
 CLOSED = (os.devnull, os.O_RDONLY)
-"""What contentq puts in the place of a standard output that is closed."""
+"""The replacement for a closed standard output."""
 
 READING = ["list", "list --json", "show task-1", "stats", "explain task-1", "--help", "submit --help", "--version"]
 
 
 @pytest.fixture
 def in_shell(dsn: str) -> InShell:
-    """Runs a line of a shell in which `contentq` is the program."""
+    """Runs a shell command line in which `contentq` is the program."""
 
     def run(line: str) -> Outcome:
         done = subprocess.run(
@@ -45,7 +45,7 @@ def in_shell(dsn: str) -> InShell:
 
 @pytest.fixture
 def with_output(dsn: str) -> WithOutput:
-    """Runs a command as a fork, with one of its streams on this file."""
+    """Runs a command as a fork, with one of its streams redirected to this file."""
 
     def run(command: str, stream: str, output: Output) -> Outcome:
         descriptor = os.open(*output)

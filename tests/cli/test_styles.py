@@ -1,4 +1,4 @@
-"""Every command and the worker, on a database with unusual DateStyle, IntervalStyle and time zone."""
+"""Every command and the worker on a database with unusual DateStyle, IntervalStyle and time zone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STYLES = [("German, DMY", "sql_standard"), ("SQL, DMY", "postgres_verbose"), ("P
 
 @pytest.fixture(params=STYLES, ids=lambda styles: str(styles[0]))
 def styled(request: pytest.FixtureRequest, queue: Queue) -> Queue:
-    """The queue, in a database of these styles; this connection has the usual ones still."""
+    """The queue in a database with these styles; this connection keeps the defaults."""
     dates, intervals = request.param
     database = queue.value("SELECT current_database()")
     for name, value in (("DateStyle", dates), ("IntervalStyle", intervals), ("TimeZone", "Asia/Kolkata")):

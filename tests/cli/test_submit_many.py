@@ -1,4 +1,4 @@
-"""contentq submit FILE: many tasks from CSV or JSON lines, all of them or none."""
+"""contentq submit FILE: many tasks from CSV or JSON lines, all or none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.queue import Queue
 Written = Callable[..., str]
 
 BATCH = 5_000
-"""Rows that are inserted together."""
+"""Rows per INSERT."""
 
 TOPICS = Path(__file__).parents[2] / "docs" / "example" / "topics.csv"
 
@@ -29,7 +29,7 @@ def _topics(queue: Queue) -> list[str | None]:
 
 
 def unnamed(output: str) -> str:
-    """What was printed, without the name that the batch was given."""
+    """The output, without the generated batch name."""
     return re.sub(r", batch batch-[0-9a-f]{8}$", "", output, flags=re.MULTILINE)
 
 

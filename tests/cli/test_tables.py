@@ -1,4 +1,4 @@
-"""Tables fit the terminal, whatever is in them, and use what it has."""
+"""Tables fit the terminal, whatever they contain, and use its full width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABLES = [["list"], ["accounts", "list"], ["stats"], ["gates", "list"], ["budget
 
 @pytest.fixture
 def wide(queue: Queue) -> Queue:
-    """Names and numbers as wide as they come in practice."""
+    """Names and numbers of realistic maximum width."""
     account = queue.add_account(CHINESE * 8, monthly_budget=999999)
     queue.run("ALTER TABLE content_generation_tasks ALTER COLUMN id RESTART 900000000")
     queue.running(account_id=account, topic="t" * 500, progress=0.5, progress_note=CHINESE)
@@ -35,7 +35,7 @@ def wide(queue: Queue) -> Queue:
 
 
 def width(line: str) -> int:
-    """How many columns of a terminal it takes: two for a Chinese character."""
+    """Number of terminal columns: two for a Chinese character."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 

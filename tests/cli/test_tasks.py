@@ -14,7 +14,7 @@ from tests.cli.terminal import on_terminal
 from tests.support.queue import Queue
 
 STEERING = "\x1b[31m\x07\x9b2J\rred"
-"""What would colour, ring, clear the screen and overwrite the line."""
+"""Sequences that would colour, ring, clear the screen and overwrite the line."""
 
 
 def _listed(contentq: Run, *arguments: str) -> list[str]:
@@ -328,7 +328,7 @@ def test_progress_of_a_running_task_is_shown(contentq: Run, queue: Queue) -> Non
 
 
 def test_values_that_no_worker_writes_are_shown_all_the_same(contentq: Run, queue: Queue) -> None:
-    """Whoever may UPDATE can put anything there, until a constraint forbids it."""
+    """Any role with UPDATE can set any value, until a constraint forbids it."""
     for constraint in queue.values(
         "SELECT conname FROM pg_constraint WHERE contype = 'c' "
         "AND conrelid = 'public.content_generation_tasks'::regclass"

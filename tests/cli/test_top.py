@@ -45,7 +45,7 @@ def show() -> Iterator[Show]:
 
 @pytest.fixture
 def busy(queue: Queue) -> Queue:
-    """Something of every kind, with names and numbers as wide as they come, and more than a screen holds."""
+    """Rows of every kind with maximum widths, and more of them than a screen holds."""
     queue.run("INSERT INTO accounts (name) SELECT repeat(%s, 5) FROM generate_series(1, 30)", CHINESE)
     worker = queue.value(
         "SELECT contentq.register_worker(repeat('h', 64), 4711, 2000, repeat('m', 90), version => '1.0')"
@@ -75,17 +75,17 @@ def busy(queue: Queue) -> Queue:
 
 
 def says(display: Display, pattern: str) -> bool:
-    """Whether the screen has this now."""
+    """Whether the screen shows this now."""
     return re.search(pattern, "\n".join(display.picture())) is not None
 
 
 def width(line: str) -> int:
-    """How many columns of a terminal it takes: two for a Chinese character."""
+    """Number of terminal columns: two for a Chinese character."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 
 def headings(lines: list[str]) -> list[str]:
-    """The names of the tables that are shown."""
+    """The names of the displayed tables."""
     found = [re.match(r" *(account|running|worker|gate)\b", line) for line in lines]
     return [match[1] for match in found if match]
 

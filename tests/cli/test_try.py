@@ -1,4 +1,4 @@
-"""contentq try: a handler once, without a queue or database, shown to people and to programs."""
+"""contentq try: one run of a handler without a queue or database, with output for people and programs."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_handler_that_cannot_be_loaded_ends_with_2(attempt: Run) -> None:
 
 
 def test_it_is_quick(trial_folder: Path) -> None:
-    """It loads neither alembic nor SQLAlchemy."""
+    """It imports neither alembic nor SQLAlchemy."""
     code = (
         "import sys; from contentq.cli.main import execute; execute(['try', '--topic', 'Tea']); "
         "sys.exit(any(name in sys.modules for name in ('alembic', 'sqlalchemy')))"

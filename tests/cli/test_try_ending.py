@@ -1,4 +1,4 @@
-"""contentq try: a handler that does not end, is interrupted, forks, prints, or would steer the terminal."""
+"""contentq try: a handler that hangs, is interrupted, forks, prints, or tries to control the terminal."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def beside() -> Iterator[ThreadPoolExecutor]:
 
 
 def add_ended(queue: Queue, *statuses: str, batch: str = "spring") -> list[str]:
-    """Tasks that have ended so; their task_ids."""
+    """Tasks that have ended this way; the task_ids."""
     ids = [
         queue.add(batch=batch, status=status, started_at="2026-01-01", completed_at="2026-01-01")
         for status in statuses

@@ -1,4 +1,4 @@
-"""contentq worker as a program: what it refuses, how it ends, what it shows."""
+"""contentq worker as a program: invalid options, exit codes, output."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def one_argument(task):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with handlers, to run the worker in."""
+    """A working folder with handlers for the worker."""
     (tmp_path / "handlers.py").write_text(HANDLERS)
     (tmp_path / "broken.py").write_text("x = 1\ndef f(:\n")
     (tmp_path / "needs.py").write_text("import broken\n")
@@ -76,7 +76,7 @@ def _ended(process: subprocess.Popen[bytes], within: float = 30) -> Outcome:
 
 @pytest.fixture
 def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Has this process in the folder, and lets it forget afterwards what it has imported there."""
+    """Changes to this folder, and later removes the modules imported there."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield folder
@@ -300,7 +300,7 @@ def test_listening_can_go_another_way(start: Start, dsn: str, queue: Queue) -> N
 
     process = start("worker", "--listen-dsn", make_conninfo(dsn, application_name="direct"), DATABASE_URL=dsn)
 
-    # Before it is registered, it has looked whether this way can be gone, and a signal ends it at once.
+    # It tests this connection before it registers, and a signal ends it at once.
     eventually(lambda: queue.value("SELECT count(*) FROM contentq.workers") == 1)
     eventually(lambda: queue.value(listens) == 1)
     process.terminate()
@@ -404,7 +404,7 @@ def test_log_level_says_what_is_logged(start: Start, dsn: str, queue: Queue, lev
 
     assert outcome.code == 0
     assert (" level=INFO logger=contentq.worker registered worker=" in outcome.err) == told
-    # A slow start leaves it the time to say that it is at work.
+    # A slow start leaves it time to report that it runs.
     assert len([line for line in outcome.err.splitlines() if " at work " not in line]) == 1 + told
 
 

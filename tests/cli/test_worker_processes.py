@@ -1,4 +1,4 @@
-"""What a worker's handlers start: children that fork, and orphans that they leave behind."""
+"""Child processes of handlers: forks, and orphans that they leave behind."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def wait(task, context):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with handlers, to run the worker in."""
+    """A working folder with handlers for the worker."""
     (tmp_path / "handlers.py").write_text(HANDLERS)
     return tmp_path
 
@@ -72,7 +72,7 @@ def test_child_that_a_handler_forks_is_stopped_by_the_signals_that_stop_any_proc
 
 
 CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-"""Runs a program as process 1 of a namespace of its own."""
+"""Runs a program as process 1 of a separate namespace."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What trials by contentq try run, as the text of a module, and show."""
+"""Handlers for contentq try, as the text of a module, and their expected output."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ async def late(task, context):
 
 
 def without_time(text: str) -> str:
-    """What was shown, but for the line of the time, which must be there."""
+    """The output without the line of the duration, which must be present."""
     lines = text.splitlines()
     assert lines[-1].startswith("took "), text
     return "\n".join(lines[:-1])

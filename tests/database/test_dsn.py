@@ -1,4 +1,4 @@
-"""Which database is used, and that its password is shown to nobody."""
+"""Which database is used, and that its password is never shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIDDEN = "s3cret"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A state folder of the test's own; its embedded server is stopped afterwards."""
+    """A state folder for one test; its embedded server is stopped afterwards."""
     monkeypatch.setenv("CONTENTQ_HOME", str(tmp_path))
     monkeypatch.delenv("DATABASE_URL", raising=False)
     yield

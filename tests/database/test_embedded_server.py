@@ -1,4 +1,4 @@
-"""The embedded server starts wherever its folder is and whatever the environment says."""
+"""The embedded server starts in any folder and environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENTQ = Path(sys.executable).with_name("contentq")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of the test's own; its server is stopped afterwards."""
+    """A state folder for one test; its server is stopped afterwards."""
     monkeypatch.setenv("CONTENTQ_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("DATABASE_URL", raising=False)
     yield tmp_path / "home"

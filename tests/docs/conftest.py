@@ -1,4 +1,4 @@
-"""A server that clients in other languages can reach over TCP, and the environments in which blocks run."""
+"""Servers that clients in other languages can reach over TCP, and the environments in which blocks run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.support.databases import Databases
 from tests.support.provider_rules import Rule
 
 KEPT = ("HOME", "LANG", "TERM", "TMPDIR", "USER")
-"""Variables that blocks see of the environment of the tests, besides those of package managers."""
+"""Variables of the test environment that blocks see, in addition to those of package managers."""
 
 MODELS = ("gpt-5.4", "gpt-5.4-mini", "qwen2.5:1.5b")
-"""What the provider of models has."""
+"""The models of the test provider."""
 
 REVISED = Rule(
     contains="Close with three first steps, as a numbered list",
@@ -40,12 +40,12 @@ Much has been said about it, and little of that was short. Here is what matters.
 3. Change the password of your mail.
 """,
 )
-"""What it answers to the note of the reviewer in the tutorial."""
+"""Its answer to the reviewer's note in the tutorial."""
 
 
 @pytest.fixture(scope="session")
 def tcp_databases() -> Iterator[Databases]:
-    """Databases on a server of the tests' own that listens on TCP, as a JDBC driver needs it."""
+    """Databases on a separate server that listens on TCP, as JDBC drivers require."""
     newest = next(iter(programs.installed().values()))
     with Cluster(newest.folder, tcp=True) as cluster:
         databases = Databases(cluster.dsn(host="127.0.0.1"))
@@ -55,7 +55,7 @@ def tcp_databases() -> Iterator[Databases]:
 
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Gives a folder node_modules with the driver pg in it, installed when it is first asked for."""
+    """Returns a folder node_modules with the driver pg, installed on first use."""
     folder = tmp_path_factory.mktemp("node")
 
     def installed() -> Path:
@@ -74,7 +74,7 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]
 def run(
     request: pytest.FixtureRequest, tmp_path: Path, node_modules: Callable[[], Path]
 ) -> Iterator[Callable[[Section], Run]]:
-    """Prepares the run of a section: a database or none, a worker or none."""
+    """Prepares the run of a section, with or without a database and a worker."""
     started: list[Run] = []
 
     def prepare(section: Section) -> Run:
@@ -115,7 +115,7 @@ def _environment() -> dict[str, str]:
 
 
 def _provider(request: pytest.FixtureRequest) -> dict[str, str]:
-    """A server that behaves like OpenAI's, with the models that the documents name."""
+    """A server that behaves like OpenAI's and offers the models that the documents name."""
     running = provider.running(models=MODELS, rules=[REVISED])
     started = running.__enter__()
     request.addfinalizer(lambda: running.__exit__(None, None, None))
@@ -123,7 +123,7 @@ def _provider(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def _batches(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The same, of one that takes batches."""
+    """The same for batches."""
     running = provider_batches.running(provider_batches.titled)
     started = running.__enter__()
     request.addfinalizer(lambda: running.__exit__(None, None, None))
@@ -132,7 +132,7 @@ def _batches(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def _database(request: pytest.FixtureRequest, account: str | None) -> dict[str, str]:
-    """A migrated database with an account whose id is 1, and perhaps another one."""
+    """A migrated database with the account 1 and an optional second account."""
     databases: Databases = request.getfixturevalue("tcp_databases")
     migrated = databases.migrated()
     dsn = migrated.__enter__()

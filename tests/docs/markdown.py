@@ -1,21 +1,21 @@
 """The documents of the project and the code blocks in them.
 
-A comment before a block says how it is run:
+A comment before a block sets its options:
 
-    <!-- account: My blog -->   there is an account of this name, which is not the first one
-    <!-- worker -->              a worker with the handler `template` runs beside the blocks of this section
+    <!-- account: My blog -->   an account of this name exists; it is not the first one
+    <!-- worker -->              a worker with the handler `template` runs during the blocks of this section
     <!-- pooler -->              POOLER_URL leads to the database of this section through PgBouncer
     <!-- provider -->            OPENAI_BASE_URL leads to a server that behaves like OpenAI's, and a key is set
-    <!-- batches -->             the same, of a server that takes batches, and answers one when it is looked at
+    <!-- batches -->             the same, but the server accepts batches and completes one when it is retrieved
     <!-- pip -->                 the section runs in a checkout and an empty environment, without a database
     <!-- checkout -->            the section has no database, and the project in the folder `contentq`
-    <!-- background -->          the last line of this block goes on running
+    <!-- background -->          the last line of this block keeps running
     <!-- file: handlers.py -->   the block is a file that later blocks of the section use
     <!-- copy of: examples/x -->  the block is this file of the project, word for word
-    <!-- needs: node -->         the section is skipped from this block on where there is no such program
+    <!-- needs: node -->         from this block on, the section is skipped if this program is missing
     <!-- not run: why -->        the block is not run
 
-Several are separated by commas. A block of ```text after one that was run is what that one prints.
+Separate several options by commas. A ```text block after a block that was run shows the output of that block.
 
 The blocks of a section share a folder, a database, and the variables that they export. `<!-- one run -->` at the
 top of a page makes the whole page one section.
@@ -34,10 +34,10 @@ SECTION_OPTIONS = {"account", "worker", "pooler", "pip", "checkout", "provider",
 BLOCK_OPTIONS = {"background", "copy of", "file", "needs", "not run"}
 
 TRANSLATED = {"README.zh.md": "README.md"}
-"""Documents whose blocks are those of another one, which are run."""
+"""Translations, whose blocks equal those of an original that is run."""
 
 INSTALLS = {"javascript", "go"}
-"""Languages whose driver for PostgreSQL is fetched or compiled first."""
+"""Languages whose driver for PostgreSQL is downloaded or compiled first."""
 
 ONE_RUN = "<!-- one run -->"
 
@@ -58,18 +58,18 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where it begins, for messages."""
+        """Its position, for messages."""
         return f"{self.document}, line {self.line}"
 
     @property
     def is_run(self) -> bool:
-        """Whether it is meant to be run."""
+        """Whether the block is run."""
         return self.language != "text" and not self.options.keys() & {"copy of", "not run", "file"}
 
 
 @dataclass
 class Section:
-    """What stands under one heading, up to the next one of any level; its blocks are run in order."""
+    """The content of one heading, up to the next heading of any level. Its blocks run in order."""
 
     document: str
     heading: str
@@ -77,17 +77,17 @@ class Section:
 
     @property
     def options(self) -> set[str]:
-        """What its blocks say of all of it."""
+        """The options of its blocks that apply to the whole section."""
         return {name for block in self.blocks for name in block.options if name in SECTION_OPTIONS}
 
     @property
     def account(self) -> str | None:
-        """The account that its blocks submit for by name."""
+        """The account that its blocks name."""
         return next((block.options["account"] for block in self.blocks if "account" in block.options), None)
 
     @property
     def installs(self) -> bool:
-        """Whether running it means to install a package, or to compile one."""
+        """Whether running it installs or compiles a package."""
         return "pip" in self.options or any(block.is_run and block.language in INSTALLS for block in self.blocks)
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ def documents() -> list[Path]:
 
 
 def sections() -> Iterator[Section]:
-    """All sections of all documents but translations that have blocks; a page that is one run is one of them."""
+    """All sections with blocks, without translations. A page with `one run` is one section."""
     for path in documents():
         if path.name in TRANSLATED:
             continue
@@ -144,7 +144,7 @@ def headings(path: Path) -> list[str]:
 
 
 def anchor(heading: str) -> str:
-    """The anchor of a heading, on GitHub and in the site."""
+    """The anchor of a heading, the same on GitHub and on the site."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

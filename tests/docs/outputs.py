@@ -1,4 +1,4 @@
-"""Comparing what a document shows with what really came out."""
+"""Compares the output in a document with the real output."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CHANGING = [
     (re.compile(r"\b\d+ seconds? ago\b"), "<age>"),
     (re.compile(r"task-[0-9a-f]{32}"), "<task id>"),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": <seconds>'),
-    # The provider of the tests stands for OpenAI.
+    # The test provider replaces OpenAI.
     (re.compile(r"http://127\.0\.0\.1:\d+/v1|https://api\.openai\.com/v1"), "<address of the provider>"),
     (re.compile(r"127\.0\.0\.1:\d+|api\.openai\.com"), "<host of the provider>"),
-    # The width of a column follows its values.
+    # Column widths depend on the values.
     (re.compile(r"-{2,}"), "-"),
     (re.compile(r" {2,}"), " "),
     (re.compile(r"^ | $", re.MULTILINE), ""),
@@ -22,7 +22,7 @@ _CHANGING = [
 
 
 def comparable(text: str) -> str:
-    """The text without what is different each time: ids, times, addresses, and the widths of columns."""
+    """The text without variable parts: ids, times, addresses, and the widths of columns."""
     for pattern, replacement in _CHANGING:
         text = pattern.sub(replacement, text)
     return text.strip()

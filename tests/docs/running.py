@@ -20,19 +20,19 @@ from tests.support import programs
 from tests.support.waiting import eventually
 
 TIMEOUT = 180
-"""Seconds for one block."""
+"""Seconds per block."""
 
 INSTALL_TIMEOUT = 600
-"""Seconds for one block of a section that downloads or compiles: a bound for what hangs, not for what is slow."""
+"""Seconds per block of a section that downloads or compiles: catches a hang, tolerates slowness."""
 
 GO_SOURCES = Path("/usr/share/gocode")
-"""Where Debian's packages of Go libraries are."""
+"""The folder of Debian's Go libraries."""
 
 EXPORTED = "exported"
-"""The file in which a block of bash leaves its variables."""
+"""The file for the variables of a bash block."""
 
 OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
-"""Variables that each shell sets for itself."""
+"""Variables that each shell sets automatically."""
 
 JDBC_DRIVER = Path("/usr/share/java/postgresql.jar")
 
@@ -50,7 +50,7 @@ class Run:
         self._background: list[subprocess.Popen[bytes]] = []
 
     def run(self, block: Block) -> str:
-        """Runs a block; returns what it printed. Fails the test when it ended with an error."""
+        """Runs a block and returns its output. Fails the test if it ends with an error."""
         if block.language not in LANGUAGES:
             pytest.fail(f"{block.place}: no test can run {block.language or 'a block without a language'}")
         if "needs" in block.options:
@@ -77,7 +77,7 @@ class Run:
         return done.stdout
 
     def start(self, command: list[str], until: str) -> None:
-        """Runs a command in the background; returns when it has printed this."""
+        """Runs a command in the background; returns when it has printed this text."""
         log = self.folder / f"background-{len(self._background)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -100,28 +100,28 @@ class Run:
         eventually(has_printed, within=self.timeout)
 
     def stop(self) -> None:
-        """Ends the background processes."""
+        """Stops the background processes."""
         for process in self._background:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
 
     def write(self, name: str, text: str) -> str:
-        """Writes a file into the folder; returns its name."""
+        """Writes a file into the folder and returns its name."""
         file = self.folder / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
         return name
 
     def program(self, name: str) -> str:
-        """The path of a program; skips the test when it is missing."""
+        """The path of a program. Skips the test if it is missing."""
         found = shutil.which(name, path=self.environment["PATH"])
         if found is None:
             pytest.skip(f"{name} is not installed")
         return found
 
     def _keep_exports(self) -> None:
-        """Later blocks see the variables that a block of bash has exported, as in one terminal."""
+        """Passes the exported variables of a bash block to later blocks, as in one terminal."""
         exported = self.folder / EXPORTED
         if exported.exists():
             variables = (each.partition("=") for each in exported.read_text(encoding="utf-8").split("\0") if each)
@@ -129,7 +129,7 @@ class Run:
             exported.unlink()
 
     def _wait_for_the_worker(self) -> None:
-        """As a reader would: looks at the answer when it is there."""
+        """Waits until the tasks that are due have ended, as a reader would."""
         unfinished = (
             "SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'processing') "
             "AND scheduled_at IS NULL"
@@ -219,4 +219,4 @@ LANGUAGES: dict[str, Callable[[Run, Block], list[str]]] = {
     "php": _php,
     "ruby": _ruby,
 }
-"""How a block in each language is run."""
+"""The command for the blocks of each language."""

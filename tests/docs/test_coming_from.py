@@ -1,4 +1,4 @@
-"""Pages for those who come from another queue: their statements move what waits in tables of its shape."""
+"""Pages for users of another queue: their statements move pending jobs out of its tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROCRASTINATE = """
         ('articles', 'app.write', 99, 'todo', '2999-01-01', '{"account_id": 1, "topic": "Coffee"}'),
         ('articles', 'app.write', 0, 'succeeded', NULL, '{"account_id": 1, "topic": "Milk"}'),
         ('articles', 'app.resize', 0, 'todo', NULL, '{}')"""
-"""As procrastinate 3.10 makes it, and jobs."""
+"""The tables of procrastinate 3.10, and jobs."""
 
 PGQUEUER = """
     CREATE TYPE pgqueuer_status AS ENUM
@@ -54,7 +54,7 @@ PGQUEUER = """
         (99, '2999-01-01', 'queued', 'write', '{"account_id": 1, "topic": "Coffee"}'),
         (0, now(), 'picked', 'write', '{"account_id": 1, "topic": "Milk"}'),
         (0, now(), 'queued', 'resize', NULL)"""
-"""As pgqueuer 1.6 makes it, and jobs."""
+"""The tables of pgqueuer 1.6, and jobs."""
 
 
 @pytest.mark.parametrize(("name", "table"), [("procrastinate", PROCRASTINATE), ("pgqueuer", PGQUEUER)])

@@ -25,7 +25,7 @@ TESTS = [
 ]
 
 _FOUND = re.compile(rf"""['"](?:{"|".join(SEVERITIES)})['"](?: END)?,\s+['"](\w+)['"]""")
-"""A finding in SQL or Python that follows its severity."""
+"""A finding in SQL or Python, followed by its severity."""
 
 
 def _texts(files: list[Path]) -> str:
@@ -33,7 +33,7 @@ def _texts(files: list[Path]) -> str:
 
 
 def _listed() -> dict[str, set[str]]:
-    """The findings of the page, with their severities."""
+    """The findings on the page and their severities."""
     rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \| .+ \|$", PAGE, re.MULTILINE)
     return {finding: set(severities.split(", ")) for finding, severities in rows}
 

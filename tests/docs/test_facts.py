@@ -1,4 +1,4 @@
-"""What the documents say of commands, options, functions and settings is so."""
+"""The documents are correct about commands, options, functions and settings."""
 
 from __future__ import annotations
 

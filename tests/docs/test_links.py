@@ -1,4 +1,4 @@
-"""Links in the documents lead somewhere."""
+"""Every link in the documents has a target."""
 
 from __future__ import annotations
 

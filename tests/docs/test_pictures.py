@@ -1,4 +1,4 @@
-"""The pictures in the documents are what their programs draw from real runs."""
+"""The pictures in the documents match what their programs draw from real runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(autouse=True)
 def _beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The programs that make pictures import one another as modules of their folder."""
+    """The programs that make pictures import one another from their folder."""
     monkeypatch.syspath_prepend(ROOT / "docs/pictures")
 
 
@@ -30,7 +30,7 @@ def fairness() -> ModuleType:
 
 
 def _parts(svg: str) -> tuple[list[str], int]:
-    """Its texts, without the numbers along the axes, and how many areas it has."""
+    """The texts of a chart, without the axis numbers, and its number of areas."""
     root = ElementTree.fromstring(svg)
     texts = [element.text or "" for element in root.iter(f"{SVG}text")]
     return [text for text in texts if not text.split()[0].isdigit()], len(list(root.iter(f"{SVG}polygon")))
@@ -65,7 +65,7 @@ def terminal() -> ModuleType:
 
 
 def _lines(svg: str) -> list[str]:
-    """The lines of a terminal, without what differs in each recording."""
+    """The lines of a terminal, without the parts that differ in each recording."""
     texts = ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
     differs = r"worker=\d+|psql \([\d.]+\)|,\d{3}(?= level)| completed=1$"
     return re.sub(differs, "", comparable("\n".join(texts)), flags=re.MULTILINE).splitlines()

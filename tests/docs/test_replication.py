@@ -1,4 +1,4 @@
-"""The steps of docs/how-to/upgrade.md from one server to another, by logical replication."""
+"""The steps of docs/how-to/upgrade.md for moving to another server by logical replication."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.thorough
 
 @pytest.fixture
 def servers() -> Iterator[tuple[str, str]]:
-    """The DSNs of the old server and of the new one, both migrated."""
+    """The DSNs of the old and the new server, both migrated."""
     folder = next(iter(programs.installed().values())).folder
     with (
         Cluster(folder, settings=SETTINGS, tcp=True) as old,

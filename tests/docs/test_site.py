@@ -1,4 +1,4 @@
-"""The documentation as a site: complete, the same as the Markdown, and without a request to anyone else."""
+"""The documentation site is complete, equals the Markdown, and loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.support.browser import chromium, launch
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 _STRUCTURE = ("h1", "h2", "h3", "ul", "ol", "li", "table", "tr", "td", "pre", "blockquote", "img", "strong", "em")
-"""Elements that GitHub and the site make of the same Markdown."""
+"""Elements that GitHub and the site produce from the same Markdown."""
 
 _LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src"}
-"""Elements that load a file, and the attribute that names it."""
+"""Elements that load a file, with the attribute that names it."""
 
 _IN_STYLES = re.compile(r"""(?:@import\s*["']|url\(\s*["']?)\s*([^"')\s]+)""")
 
@@ -51,17 +51,17 @@ class _Elements(HTMLParser):
                 yield address
 
     def ids(self) -> set[str | None]:
-        """The ids, which links lead to."""
+        """The ids, the targets of links."""
         return {attributes.get("id") for _, attributes in self.found}
 
     def structure(self) -> Counter[str]:
-        """How many there are of each element that the text is made of."""
+        """Counts of the elements that make up the text."""
         return Counter(tag for tag, _ in self.found if tag in _STRUCTURE)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the site, built as `make docs` builds it."""
+    """The folder of the site, as built by `make docs`."""
     folder = tmp_path_factory.mktemp("site")
     done = _build("--site-dir", str(folder))
     assert done.returncode == 0, done.stderr
@@ -147,7 +147,7 @@ def test_page_that_is_missing_from_the_navigation_fails_the_build(tmp_path: Path
 
 
 def _build_pages(folder: Path, pages: dict[str, str], nav: list[str]) -> subprocess.CompletedProcess[str]:
-    """Builds a site of these pages with the settings of mkdocs.yml."""
+    """Builds a site from these pages with the settings of mkdocs.yml."""
     for name, text in pages.items():
         path = folder / "docs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ def _build(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 class _serving:
-    """Serves a folder over HTTP; gives its address."""
+    """Serves a folder over HTTP; yields its address."""
 
     def __init__(self, folder: Path) -> None:
         handler = partial(_Quiet, directory=str(folder))

@@ -1,4 +1,4 @@
-"""A translated document has the blocks, headings, links, lists and tables of the other one."""
+"""A translation has the same blocks, headings, links, lists and tables as the original."""
 
 from __future__ import annotations
 

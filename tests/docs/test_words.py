@@ -1,4 +1,4 @@
-"""One word per idea: what CONTRIBUTING.md lists as given up is used nowhere."""
+"""One word per idea: the words that CONTRIBUTING.md rejects appear nowhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS = "## Words"
 SUFFIXES = {".css", ".html", ".j2", ".js", ".json", ".md", ".py", ".sql", ".toml", ".yml"}
 
 NOT_OURS = ("docs/example/topics.csv", "sql/schema.sql", "worker/contentq/web/static/htmx.min.js")
-"""Topics of an example, a dump of what is searched elsewhere, and a library."""
+"""Exempt: topics of an example, a generated copy of sources checked elsewhere, and a library."""
 
 OTHERS = (
     r"SpanKind\.CONSUMER|kind is consumer",  # OpenTelemetry
@@ -26,11 +26,11 @@ OTHERS = (
 """Names that belong to other programs."""
 
 ABOUT_OTHERS = ("docs/how-to/coming-from-", "docs/how-to/kubernetes.md", "docs/how-to/pg-cron.md")
-"""Pages that describe other programs in the words of those."""
+"""Pages that describe other programs in their own terms."""
 
 
 def given_up() -> dict[str, str]:
-    """The words that were given up, and the word to use instead."""
+    """The rejected words, and the word to use instead."""
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition(f"\n{WORDS}\n")[2]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"
@@ -44,7 +44,7 @@ def given_up() -> dict[str, str]:
 
 
 def uses(text: str, words: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The lines that use one of these words, in prose or in an identifier, and the word; also across two lines."""
+    """The lines with a rejected word, in prose or in an identifier, also across two lines."""
     text = re.sub("|".join(OTHERS), lambda name: "·" * len(name[0]), text).lower()
     for word in words:
         parts = re.findall("[a-z]+", word)

@@ -23,7 +23,7 @@ Database = psycopg.Connection[TupleRow]
 
 
 class RunningWorker:
-    """A worker on an event loop of its own."""
+    """A worker on its own event loop."""
 
     def __init__(self, dsn: str, handler: Any, **options: Any) -> None:
         self._ended: Future[Ending] = Future()
@@ -38,11 +38,11 @@ class RunningWorker:
         assert self._ready.wait(10)
 
     def stop(self) -> None:
-        with suppress(RuntimeError):  # its event loop is closed: it has just ended by itself
+        with suppress(RuntimeError):  # its event loop is closed: the worker has just ended
             self._loop.call_soon_threadsafe(self.worker.stop)
 
     def ending(self, within: float = 20) -> Ending:
-        """How it ended; to be asked after stop(), or of a worker that stops by itself."""
+        """How it ended: after stop(), or when the worker stopped on its own."""
         ending = self._ended.result(within)
         self._thread.join(within)
         return ending
@@ -71,7 +71,7 @@ class RunningWorker:
 
 
 def _take(kind: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Takes the options out that are fields of this class."""
+    """Removes the options that are fields of this class."""
     return {field.name: options.pop(field.name) for field in fields(kind) if field.name in options}
 
 
@@ -97,7 +97,7 @@ def start_worker(dsn: str) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def work_off(start_worker: StartWorker) -> Callable[..., RunningWorker]:
-    """Runs a worker with this handler until nothing waits any more."""
+    """Runs a worker with this handler until no task is pending."""
 
     def work(handler: Any, **options: Any) -> RunningWorker:
         running = start_worker(handler, until_empty=True, **options)
@@ -141,7 +141,7 @@ class Row(Protocol):
 
 @pytest.fixture
 def row(database: Database) -> Row:
-    """A task's row as it is now, its columns by name."""
+    """The current row of a task, as a dictionary by column name."""
 
     def read(id_: int) -> Any:
         with database.cursor(row_factory=psycopg.rows.namedtuple_row) as cursor:

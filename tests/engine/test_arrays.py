@@ -1,4 +1,4 @@
-"""What a worker writes as an array is what PostgreSQL reads."""
+"""PostgreSQL reads the arrays that a worker writes."""
 
 from __future__ import annotations
 

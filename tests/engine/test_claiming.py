@@ -43,7 +43,7 @@ def test_insert_wakes_an_idle_worker(
 ) -> None:
     start_worker(nothing, poll=60)
     eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
-    # Idle: it has claimed the first one, so it is now waiting for the second.
+    # Idle: it has claimed the first task and now waits for the second.
     first = insert()
     eventually(lambda: row(first).status == "completed", within=10)
     id_ = insert()
@@ -133,7 +133,7 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
     def handler(_task: Task, _context: ThreadContext) -> None:
         eventually(lambda: row(id_).status == "timeout")
         heard = database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone()
-        # By then the worker has long seen that there is nothing more to claim.
+        # By then the worker has found the queue empty.
         eventually(lambda: database.execute("SELECT heartbeat_at FROM contentq.workers").fetchone() != heard)
 
     running = start_worker(handler, until_empty=True, poll=60.0)
@@ -143,7 +143,7 @@ def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
 
 
 NOTIFIES = "SELECT count(*) > 0 FROM contentq.wakeups WHERE xmax::text = pg_current_xact_id()::text"
-"""Whether a transaction that has inserted tasks, and done what it does before its commit, will notify."""
+"""Whether a transaction that has inserted tasks will notify at its commit."""
 
 
 def test_task_of_which_another_transaction_has_notified_is_found_when_it_is_committed_later(
@@ -165,7 +165,7 @@ def test_task_of_which_another_transaction_has_notified_is_found_when_it_is_comm
         ids = insert_up_to_the_commit(first), insert_up_to_the_commit(second)
         if second.execute(NOTIFIES).fetchone() == (False,):
             return ids
-        # The twentieth of a second has ended between them.
+        # The twentieth of a second ended in between.
         first.execute("ROLLBACK")
         second.execute("ROLLBACK")
         return None
@@ -185,7 +185,7 @@ REGISTER = "SELECT contentq.register_worker('host', 4711, 10, 'x')"
 def test_until_empty_rescues_the_tasks_of_a_worker_that_died_and_works_them_off(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, silent_since: str
 ) -> None:
-    """Whether it has been dead for long, or dies at this moment and does not look so yet."""
+    """Whether it died long ago, or dies now and still looks alive."""
     database.execute("UPDATE contentq.settings SET heartbeat_timeout = '5 seconds'")
     dead = database.execute(REGISTER).fetchone()
     assert dead is not None

@@ -1,4 +1,4 @@
-"""While handlers take milliseconds, a worker claims more than it has slots; never does it run more."""
+"""While handlers take milliseconds, a worker claims more tasks than it has slots, and never runs more."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def statuses(database: Database) -> dict[str, int]:
 
 
 class Gate:
-    """Quick handlers, but for tasks with topic "wait" and "wait first": these wait until their gate is opened."""
+    """Quick handlers, except for tasks with the topics "wait" and "wait first", which wait for the test."""
 
     def __init__(self) -> None:
         self.running = self.most = 0
@@ -52,7 +52,7 @@ class Gate:
 
 
 QUICK = {"quick_handler": 10.0, "ahead_patience": 60.0}
-"""The worker takes its handlers to be quick, whatever this machine is up to, and is patient."""
+"""The worker considers its handlers quick on any machine, and is patient."""
 
 
 def test_quick_handlers_are_claimed_ahead_but_no_more_run_than_there_are_slots(
@@ -127,7 +127,7 @@ def test_task_on_its_last_attempt_does_not_wait_for_a_slot(
 
     worker = start_worker(gate, concurrency=10, **QUICK)
 
-    # The first 25 may wait; of the others none has been claimed for longer than it took to give it back.
+    # The first 25 may wait. The worker gave the others back at once.
     last = "SELECT DISTINCT status FROM content_generation_tasks WHERE max_retries = 0 AND attempt > 0"
     eventually(lambda: database.execute(last).fetchall() == [("pending",)])
     assert statuses(database) == {"processing": 25, "pending": 25}
@@ -234,7 +234,7 @@ def test_slow_tasks_are_claimed_a_hundred_at_a_time(
 def test_worker_without_a_free_slot_reads_its_notifications(
     start_worker: StartWorker, database: Database, account: int
 ) -> None:
-    # Unread, they would fill its socket, and then the queue of the whole server.
+    # Unread notifications would fill its socket, and then the server's whole queue.
     gate = Gate()
     database.execute(FILL, [account, "wait", None, 2])
     worker = start_worker(gate, concurrency=1)
@@ -251,14 +251,14 @@ def test_worker_without_a_free_slot_reads_its_notifications(
 
 
 class Attempt:
-    """As much of an execution as waits."""
+    """The part of an execution that claiming ahead reads."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
 
 
 class Waiting:
-    """What claims ahead, on the event loop of the test, and what it gave back."""
+    """The object under test, on the event loop of the test, and the tasks that it gave back."""
 
     def __init__(self, *, is_allowed: bool = True, **timings: float) -> None:
         self.given_back: list[Any] = []

@@ -1,4 +1,4 @@
-"""The handler command in a worker: what stops an attempt ends its program, and the row says how it went."""
+"""The handler command in a worker: when an attempt is stopped, its program ends and the row shows the reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trace(tmp_path: Path) -> Iterator[Trace]:
 
 @pytest.fixture
 def program(trace: Trace) -> Callable[[str], CommandHandler]:
-    """The handler of a script that leaves a trace."""
+    """The handler for a script that leaves a trace."""
     return lambda script: CommandHandler(["/bin/sh", "-c", f"exec 9> '{trace.path}'; {script}"])
 
 

@@ -1,4 +1,4 @@
-"""An async handler that blocks the event loop: it is named, and the worker stays alive meanwhile."""
+"""An async handler that blocks the event loop is named in a warning, and the worker stays alive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 
 class Blocking:
-    """A handler that blocks the event loop, without ever awaiting, until it is let go."""
+    """A handler that blocks the event loop without awaiting until it is released."""
 
     def __init__(self) -> None:
         self.running = threading.Event()
@@ -33,7 +33,7 @@ class Blocking:
 
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture) -> Any:
-    """The warnings so far that the event loop is blocked."""
+    """The warnings so far about a blocked event loop."""
     caplog.set_level(logging.WARNING, "contentq.worker")
     return lambda: [message for message in caplog.messages if "event loop blocked" in message]
 

@@ -1,4 +1,4 @@
-"""A worker that only fails, say since its disk is full: it slows down, says so, and leaves the tasks to others."""
+"""A worker whose every attempt fails, for example on a full disk, slows down and leaves tasks to others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def at_once(database: Database) -> None:
-    """Retries wait for next to nothing."""
+    """Makes retries due almost immediately."""
     database.execute("UPDATE contentq.settings SET backoff_base = '1 millisecond', backoff_max = '1 millisecond'")
 
 

@@ -1,4 +1,4 @@
-"""Workers and fair order, caps and aging: what runs at once, with workers that claim as slots end."""
+"""Fair order, caps and aging with real workers: which tasks run concurrently as slots become free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Submit = Callable[..., None]
 
 
 class Held:
-    """A handler whose tasks run until the test lets some of them end; it counts what runs."""
+    """A handler whose tasks run until the test ends some of them. It counts running tasks."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -26,7 +26,7 @@ class Held:
         self._ending: set[int] = set()
         self._lets_all = False
         self.started: list[int] = []
-        """The accounts of the tasks, as they started."""
+        """The accounts of the tasks, in order of their start."""
 
     def __call__(self, task: Task, _context: ThreadContext) -> None:
         with self._changed:
@@ -36,12 +36,12 @@ class Held:
             self._running.remove(task)
 
     def running(self) -> Counter[int]:
-        """How many run, by account."""
+        """Number of running tasks by account."""
         with self._changed:
             return Counter(task.account_id for task in self._running)
 
     def end(self, number: int = 1) -> None:
-        """Lets those that have run longest end."""
+        """Ends the tasks that have run longest."""
         with self._changed:
             unended = [task.id for task in self._running if task.id not in self._ending]
             self._ending.update(unended[:number])
@@ -49,7 +49,7 @@ class Held:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Lets all end afterwards."""
+        """Ends all tasks after the block."""
         try:
             yield
         finally:
@@ -67,7 +67,7 @@ def handler() -> Iterator[Held]:
 
 @pytest.fixture
 def submit(database: Database) -> Submit:
-    """Inserts so many tasks of an account, in one transaction."""
+    """Inserts this many tasks of an account, in one transaction."""
 
     def insert(account: int, number: int, priority: int = 5) -> None:
         database.execute(
@@ -81,7 +81,7 @@ def submit(database: Database) -> Submit:
 
 @pytest.fixture
 def add_account(database: Database) -> Callable[..., int]:
-    """Adds an account; returns its id."""
+    """Adds an account and returns its id."""
 
     def insert(share: int = 1, max_running: int | None = None) -> int:
         row = database.execute(
@@ -131,8 +131,8 @@ def test_shares_hold_between_the_workers_of_a_fleet(
         handler.end(4)
         eventually(lambda before=before: len(handler.started) == before + 4)  # type: ignore[misc]
         of_large.append(handler.running()[large])
-    # What they claimed at the same moment, when they started, is over. In any round they may do so again, and one
-    # too many or too few runs until the next.
+    # Effects of concurrent claims at the start have ended. Concurrent claims may recur in any round, and until
+    # the next one too many or too few tasks run.
     assert abs(statistics.mean(of_large[5:]) - 12) <= 1, of_large
 
 
@@ -147,7 +147,7 @@ def test_capped_account_never_has_more_running_and_no_place_stays_free(
         eventually(lambda number=number: len(handler.started) == number, within=5)  # type: ignore[misc]
         assert handler.running() == {capped: 2}
         handler.end(2)
-    # Whoever has reported a task looks at once, not when it would have looked anyway, a second later.
+    # A worker that reports a task claims immediately, not at its next poll a second later.
     row = database.execute(
         "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.started_at - t.ended_before)) "
         "FROM (SELECT started_at, lag(completed_at, 2) OVER (ORDER BY started_at, id) AS ended_before "
@@ -173,7 +173,7 @@ def test_workers_that_sleep_take_up_a_cap_that_is_raised(
 def test_place_that_one_worker_frees_is_taken_by_another_that_wants_it(
     start_worker: StartWorker, database: Database, handler: Held, submit: Submit, add_account: Callable[..., int]
 ) -> None:
-    """The first worker takes no more; the other one sleeps when the place becomes free."""
+    """The first worker stops claiming; the other sleeps when the slot becomes free."""
     capped = add_account(max_running=1)
     submit(capped, 2)
     first = start_worker(handler, concurrency=1, poll=60)

@@ -1,4 +1,4 @@
-"""Gates: what workers of one provider do when it refuses them, is away, or is paced. The database decides."""
+"""Gates: how workers of one provider behave when it refuses them, is down, or is paced. The database decides."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ USAGE = "SELECT attempts, prompt_tokens, cost::float8 FROM contentq.usage"
 
 
 class Provider:
-    """A handler whose provider can be told to refuse or not to answer. seconds: what a call takes."""
+    """A handler whose provider can refuse or not answer. seconds: duration of a call."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -44,14 +44,14 @@ class Provider:
 
 
 def closed_for(database: Database, key: str = "p") -> float:
-    """Seconds for which a gate is closed; not positive when it is open."""
+    """Seconds until a gate opens; not positive if it is open."""
     found = database.execute(CLOSED, [key]).fetchone()
     return 0.0 if found is None else float(found[0])
 
 
 @pytest.fixture
 def claims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much each claim of any worker in this process has asked for, once it has ended."""
+    """Number of tasks that each completed claim of this process requested."""
     asked: list[int] = []
     claim = contract.claim
 
@@ -69,7 +69,7 @@ def registered(database: Database, workers: int = 1) -> None:
 
 
 def wait_for_claims_under_way(database: Database) -> None:
-    """Returns when all claims that may have seen a gate open have ended."""
+    """Returns when all claims that may have seen the gate open have ended."""
     claiming = """
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'contentq claim' AND state <> 'idle'"""
@@ -77,7 +77,7 @@ def wait_for_claims_under_way(database: Database) -> None:
 
 
 def waiting_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was logged of what workers wait for."""
+    """Log lines about what workers wait for."""
     return [message for message in caplog.messages if message.startswith("waiting ")]
 
 
@@ -195,7 +195,7 @@ def test_outage_is_tried_with_one_task_of_all_workers_and_then_work_comes_back(
     closed_at = time.monotonic()
 
     def tries() -> list[float]:
-        """When tasks began, but for those of claims that came just before the closing."""
+        """Start times of tasks, without those claimed just before the gate closed."""
         return sorted(at for provider in providers for at, _ in provider.began if at > closed_at + 0.5)
 
     eventually(lambda: len(tries()) >= 3)
@@ -402,7 +402,7 @@ def test_refusal_that_is_reported_late_closes_the_gate_for_what_is_left_of_its_t
     database.execute("SELECT pg_sleep(2.5)")  # the outage outlasts the refusal
     away.clear()
 
-    # Not pending, which it is for a moment only: nothing keeps it from the next attempt.
+    # Not pending, which it is only briefly: nothing delays its next attempt.
     eventually(lambda: row(id_).status == "completed")
 
     assert row(id_).attempt == 2
@@ -444,7 +444,7 @@ def test_worker_with_nothing_to_do_takes_next_to_no_time(
 
 
 def cpu_of(thread: int | None) -> float:
-    """Seconds of the processor that a thread of this process has used."""
+    """Processor seconds of a thread of this process."""
     stat = Path(f"/proc/self/task/{thread}/stat")
     if not stat.exists():
         pytest.skip("there is no /proc")

@@ -1,4 +1,4 @@
-"""What a worker holds, as its heartbeat says: nothing that it runs, claims or reports is taken for unknown."""
+"""Heartbeats list the tasks of a worker completely: running, newly claimed and being reported."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_maintenance_that_fails_does_not_stop_the_heartbeat_and_is_tried_again(
 def test_after_its_connection_was_lost_a_heartbeat_trusts_no_time_of_before(
     start_worker: StartWorker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server may be another by then, with another clock."""
+    """A failover may lead to a server with another clock."""
     heartbeat, said = contract.heartbeat, list[float | None]()
 
     async def record(*arguments: Any, **named: Any) -> contract.Beat:
@@ -155,7 +155,7 @@ def test_end_of_a_worker_is_not_an_outage_even_when_its_connection_is_seen_to_en
 ) -> None:
     running = start_worker(lambda _task, _context: None, heartbeat=0.1)
     wait_for_heartbeats(database, 2)
-    # As on an event loop that looks at sockets before it looks at what was cancelled.
+    # Like an event loop that handles sockets before cancellations.
     running.worker._heartbeat._beating = None
 
     running.stop()

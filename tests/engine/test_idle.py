@@ -1,4 +1,4 @@
-"""What a worker asks of the database while there is nothing to do."""
+"""Statements of an idle worker."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
 
 HEARTBEATS = 4
-"""One every two seconds: they are the clock here."""
+"""One every two seconds: these serve as the clock."""
 
 STATEMENTS_PER_HEARTBEAT = 2.5
-"""Itself, the housekeeping every four seconds, a claim every five, and room for where these begin: about one
-statement a second."""
+"""The heartbeat, housekeeping every four seconds, a claim every five, and a margin: about one a second."""
 
 
 async def nothing(_task: Task, _context: Context) -> None:

@@ -1,4 +1,4 @@
-"""Connections that break under a working worker."""
+"""Connections that break while a worker is busy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_database_that_is_away_and_back_is_one_line_of_the_log_each(
     dsn: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Every connection of the worker finds it out for itself, with an error of its own."""
+    """Every connection of the worker breaks with a separate error."""
     caplog.set_level(logging.INFO)
     is_running, may_end = threading.Event(), threading.Event()
     allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
@@ -91,7 +91,7 @@ def test_task_whose_claim_was_not_heard_is_released(
 
     start_worker(handler, poll=60, heartbeat=0.2)
     worker = eventually(lambda: database.execute("SELECT id FROM contentq.workers").fetchone(), within=10)
-    # What the database has done when the answer to a claim is lost on the way.
+    # Effects of a claim whose answer was lost.
     with database.transaction():
         id_ = insert()
         database.execute("SELECT FROM contentq.claim(%s, 1)", worker)
@@ -138,7 +138,7 @@ def test_report_that_is_held_up_is_tried_again_ever_later(
     eventually(lambda: row(id_).status == "processing")
 
     def pauses() -> list[float]:
-        # A copy: the worker goes on logging.
+        # A copy, because the worker continues to log.
         logged = [record.args for record in list(caplog.records) if record.msg.startswith("report delayed")]
         return [arguments[3] for arguments in logged if isinstance(arguments, tuple)]  # type: ignore[misc]
 
@@ -187,7 +187,7 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Content refers to its account, whose row may not be locked by anyone else for that."""
+    """Content references its account, whose row may not be locked in a conflicting mode."""
     go, calls, store = threading.Event(), 0, contract.store
 
     async def counted(*arguments: Any) -> list[int]:
@@ -218,7 +218,7 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
         assert "its account is locked by session" in caplog.text
         before, began = calls, time.monotonic()
         eventually(lambda: time.monotonic() > began + 2, within=10)
-        # Each waits a second for the lock, one after the other.
+        # Each waits a second for the lock, in turn.
         assert calls - before <= 4
     eventually(lambda: all(row(id_).status == "completed" for id_ in held_up), within=20)
     assert {row(id_).attempt for id_ in (*held_up, *others)} == {1}
@@ -227,7 +227,7 @@ def test_lock_elsewhere_holds_up_no_other_report_and_is_warned_of(
 def test_many_reports_that_are_held_up_leave_every_other_turn_to_the_rest(
     start_worker: StartWorker, insert: Insert, row: Row, connect: Callable[[], Database]
 ) -> None:
-    """They come back sooner than all of them can be tried: there is always one to report."""
+    """Reports are retried sooner than all of them can be sent, so there is always one to send."""
     go = threading.Event()
 
     def handler(task: Task, _context: ThreadContext) -> None:

@@ -1,4 +1,4 @@
-"""What a handler returns or raises, and what the row says afterwards."""
+"""The result or exception of a handler, and the resulting row."""
 
 from __future__ import annotations
 
@@ -307,14 +307,14 @@ def test_work_on_the_context_connection_is_rolled_back_when_the_outcome_does_not
 
 
 class Careless(TemporaryError):
-    """Forgets the constructor of its base."""
+    """Does not call the constructor of its base."""
 
     def __init__(self, code: int) -> None:
         self.code = code
 
 
 class Numbered(TemporaryError):
-    """Gives its delay as a number, past the base's constructor."""
+    """Sets its delay as a number, bypassing the constructor of its base."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What a handler is told of the attempts before its own: why they failed, and what they have produced."""
+"""What a handler learns about earlier attempts: why they failed, and what they produced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REJECT = "UPDATE contents SET review_status = 'rejected'"
 
 
 class Author:
-    """A handler that does one thing after the other, and remembers what it was told of earlier attempts."""
+    """A handler with one outcome per call, which records the earlier attempts that it sees."""
 
     def __init__(self, *doings: Any) -> None:
         self.doings = list(doings)
@@ -184,7 +184,7 @@ def test_each_of_many_tasks_finds_its_own(
 def test_draft_that_is_committed_while_the_claim_is_under_way_is_found(
     dsn: str, insert: Insert, database: Database, connect: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The statement of the claim has begun before the revision, and claims the task after it."""
+    """The statement of the claim starts before the revision, and claims the task after it."""
     database.execute(
         "CREATE FUNCTION claim_later(bigint, integer, task_ids bigint[]) RETURNS SETOF content_generation_tasks "
         "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(1); "

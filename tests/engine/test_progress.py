@@ -1,4 +1,4 @@
-"""What handlers say of their progress, and what the row says of it."""
+"""Progress that handlers report, and the resulting row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 
 class Written:
-    """Counts the statements that write progress, and remembers when each was made and of how many attempts."""
+    """Counts the statements that write progress, with the time and the number of attempts of each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at: list[float] = []
@@ -41,7 +41,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
 
 
 class Talker:
-    """A handler that says what it is told to, one after the other, and ends when it is told to."""
+    """A handler that reports progress and ends as the test commands."""
 
     def __init__(self) -> None:
         self.said: asyncio.Queue[tuple[Any, Any] | None] = asyncio.Queue()
@@ -79,7 +79,7 @@ def test_last_value_wins_and_it_is_written_once_a_second(
     eventually(lambda: row(id_).status == "completed")
     assert 3 <= len(written.at) <= 5
     apart = [later - earlier for earlier, later in pairwise(written.at)]
-    assert min(apart) >= Timings().progress * 0.7  # a write may be late, and the next one not
+    assert min(apart) >= Timings().progress * 0.7  # one write may be late and the next one on time
 
 
 def test_progress_of_a_plain_function_is_written_too(start_worker: StartWorker, insert: Insert, row: Row) -> None:
@@ -203,7 +203,7 @@ def test_progress_of_an_attempt_is_not_taken_for_that_of_the_next(
     worker = start_worker(handler)
     id_ = insert()
     eventually(lambda: len(contexts) == 1)
-    # What someone does who takes it to be lost.
+    # An operator's update of a task that seems lost.
     database.execute("SELECT contentq.release(worker_id, ARRAY[id], ARRAY[attempt]) FROM content_generation_tasks")
     eventually(lambda: len(contexts) == 2)
 
@@ -268,5 +268,5 @@ def test_thousand_handlers_that_never_stop_talking_cost_a_statement_a_second(
 
     took = time.monotonic() - began
     assert len(written.at) <= took + 1
-    assert max(written.sizes) > 500  # all that had changed at once
+    assert max(written.sizes) > 500  # everything that had changed, in one write
     assert spent / (handlers * calls) < 20e-6

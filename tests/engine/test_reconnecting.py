@@ -1,4 +1,7 @@
-"""A connection that is expected to break: cut when it hangs, opened again, listening and tidy in between."""
+"""A link is a connection that is expected to break.
+
+It is cut when it hangs, reopened, listens, and is reset between calls.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ Run = Callable[[Callable[[OpenLink], Awaitable[None]]], None]
 
 @pytest.fixture
 def run(dsn: str) -> Run:
-    """Runs a scene on an event loop; the links that it opens are closed afterwards."""
+    """Runs a scene on an event loop; closes the links that it opened."""
 
     def run_scene(scene: Callable[[OpenLink], Awaitable[None]]) -> None:
         links: list[Link] = []
@@ -57,7 +60,7 @@ def run(dsn: str) -> Run:
 
 
 async def pid_of(link: Link) -> int:
-    """Which session a call has."""
+    """The session of each call."""
     async with link.calling() as connection:
         return connection.info.backend_pid
 
@@ -70,16 +73,16 @@ async def call(link: Link, *statements: str) -> None:
 
 
 async def hang(link: Link) -> None:
-    """A call that gets no answer."""
+    """A call without an answer."""
     await call(link, "SELECT pg_sleep(60)")
 
 
 async def until_busy(database: Database, *, is_busy: bool = True) -> None:
-    """Waits until a link is in such a call, or no longer."""
+    """Waits until a link starts such a call, or has ended it."""
     await asyncio.to_thread(eventually, lambda: (database.execute(BUSY).fetchone() is not None) is is_busy)
 
 
-# What the database sends between calls
+# Messages from the database between calls
 
 
 def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(run: Run, database: Database) -> None:
@@ -91,7 +94,7 @@ def test_notification_that_came_together_with_the_end_of_an_answer_is_heard(run:
         async with link.calling() as connection:
             database.execute("NOTIFY contentq_ready")
             assert select.select([connection.fileno()], [], [], 10)[0]
-            connection.pgconn.consume_input()  # as the driver does for an answer; nothing is left to read
+            connection.pgconn.consume_input()  # as the driver waits for an answer; nothing is left to read
         assert len(heard) == 1
 
     run(scene)
@@ -148,7 +151,7 @@ def test_call_under_way_does_not_wait_for_the_end_of_a_flood(run: Run, database:
 
 
 def test_connection_that_is_closed_is_not_watched_any_more(run: Run) -> None:
-    """Its file descriptor is another connection's next."""
+    """Its file descriptor is reused by another connection."""
 
     async def scene(open_link: OpenLink) -> None:
         link = open_link(heard=lambda: None)
@@ -203,7 +206,7 @@ def test_warnings_of_the_database_are_logged_and_its_notices_are_not(
 
 
 def test_many_different_warnings_do_not_hold_up_the_worker(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """As when another login's workers die by the thousand: what each costs does not grow with their number."""
+    """As when thousands of workers of another login die: the cost of each does not grow with their number."""
     caplog.set_level(logging.ERROR)
 
     async def scene(open_link: OpenLink) -> None:
@@ -418,12 +421,12 @@ def test_call_that_is_cancelled_as_its_connection_is_closed_ends_cancelled(run: 
     run(scene)
 
 
-# Trying again
+# Retries
 
 
 @pytest.fixture
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long was waited before each further attempt; nothing waits."""
+    """Delays before each retry; nothing actually waits."""
     rests: list[float] = []
 
     async def note(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What the log says of reports that did not count, and of cancelled attempts: there may be thousands at once."""
+"""Logs of reports that were not accepted and of cancelled attempts: there may be thousands at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_refused_reports_are_named_once_and_counted_afterwards(
     async def refuse(number: int) -> None:
         for id_ in range(number):
             counted.add_reported(Completed(Held(1, id_, 2, f"task-{id_}"), "{}"), None)
-        # Behind what was called later, and so after it.
+        # Runs after callbacks that were scheduled later.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""CheckFailed: the draft is kept, the next attempt finds it with what is wrong, and no retry is charged."""
+"""CheckFailed: the draft is stored, the next attempt gets it with the problem, and no retry is charged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ USAGE = "SELECT attempts, prompt_tokens, cost::float8 FROM contentq.usage"
 
 
 def write(task: Task, context: Context | ThreadContext) -> GeneratedContent:
-    """A handler that writes a word more in each revision, and is content with three."""
+    """A handler that adds a word in each revision and accepts three."""
     before = "" if context.previous_content is None else context.previous_content.body
     draft = GeneratedContent("Tea", f"{before} word".strip(), result={"told": task.revision_note, **PAID})
     if len(draft.body.split()) < 3:

@@ -1,4 +1,4 @@
-"""Tasks that enter one of several gates themselves: handlers of both kinds, and what their gates hear of it."""
+"""Tasks that choose one of several gates: async and plain handlers, and what their gates record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handler puts its task off for a reason of its own: no retry is charged, and no gate hears of it."""
+"""A handler snoozes its task for its own reason: no retry is charged, and no gate learns of it."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_state_that_python_cannot_read_fails_its_own_attempt_and_no_other(
     work_off(handler)
 
     assert row(good).status == "completed"
-    assert row(bad).status in ("failed", "completed")  # newer versions of Python read it
+    assert row(bad).status in ("failed", "completed")  # newer Python versions read it
 
 
 @pytest.mark.parametrize(

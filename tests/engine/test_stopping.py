@@ -1,4 +1,4 @@
-"""Deadlines, cancelling, being given up, and the graceful stop."""
+"""Deadlines, cancellation, lost tasks, and the graceful stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def soon(seconds: float) -> datetime:
 
 
 class Endless:
-    """A handler that never ends by itself, and remembers how it ended."""
+    """A handler that runs until stopped and records how it ended."""
 
     def __init__(self) -> None:
         self.running = threading.Event()
@@ -38,7 +38,7 @@ class Endless:
 
 
 class Deaf:
-    """A plain handler that ends only when it is let go."""
+    """A plain handler that runs until it is released."""
 
     def __init__(self) -> None:
         self.running = threading.Event()
@@ -85,7 +85,7 @@ def test_handler_that_blocks_the_event_loop_starves_neither_heartbeat_nor_deadli
     let_go = threading.Event()
 
     async def handler(_task: Task, _context: Context) -> None:
-        let_go.wait(30)  # blocks the loop, which is the point
+        let_go.wait(30)  # blocks the loop on purpose
 
     start_worker(handler)
     id_ = insert(task_id="task-blocker", timeout_at=soon(2.5))
@@ -144,7 +144,7 @@ def test_worker_that_was_given_up_stops_its_handlers_and_registers_anew(
     database.execute("UPDATE contentq.workers SET heartbeat_at = '2001-01-01'")
     assert database.execute("SELECT contentq.rescue_dead_workers()").fetchone() == (1,)
     assert handler.cancelled.wait(10)
-    assert handler.running.wait(10)  # claimed again, by the same process under another id
+    assert handler.running.wait(10)  # claimed again by the same process under another id
     task = row(id_)
     assert (task.status, task.attempt, task.retry_count) == ("processing", 2, 1)
     assert task.worker_id != before
@@ -179,7 +179,7 @@ def test_worker_stopped_while_it_registers_leaves_no_row_behind(
     assert registered.wait(10)
 
     worker.stop()
-    threading.Timer(0.5, let_go.set).start()  # the answer comes long after the stop
+    threading.Timer(0.5, let_go.set).start()  # the answer arrives long after the stop
 
     assert worker.ending() is Ending.DONE
     assert database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (0,)
@@ -232,7 +232,7 @@ def test_stop_at_full_load_leaves_nothing_held(
     )
     assert set(statuses) <= {"pending", "completed"}
     assert statuses["completed"] == running.worker.counts.completed
-    # A worker that was kept from its work gives back what it holds and has not begun, and claims it again.
+    # A worker that was stalled releases tasks that it has not begun, and claims them again.
     if "event loop blocked" not in caplog.text:
         assert database.execute("SELECT max(attempt) FROM content_generation_tasks").fetchone() == (1,)
 

@@ -1,4 +1,4 @@
-"""Trace context, from whoever submits a task, through its row, to a span for each attempt."""
+"""Trace context from the producer of a task, through its row, to a span for each attempt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """Has this process trace, for the time of a test; a provider can be set only once."""
+    """Enables tracing in this process for one test; a provider can be set only once."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -46,7 +46,7 @@ def only(spans: InMemorySpanExporter) -> ReadableSpan:
 
 
 def seen_by(found: list[str | None]) -> Any:
-    """A handler that notes the span that is active."""
+    """A handler that records the active span."""
 
     async def handler(_task: Task, _context: Context) -> None:
         found.append(contentq.tracing.current_traceparent())

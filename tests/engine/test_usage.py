@@ -1,4 +1,4 @@
-"""What attempts have cost that do not end well, and numbers of types that JSON does not know."""
+"""Costs of attempts that do not end well, and numbers of types that JSON lacks."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_result_may_hold_decimals(start_worker: StartWorker, insert: Insert, row
 
 
 class Bare(RateLimited):
-    """What a handler's author may write."""
+    """Values that a handler's author may pass."""
 
     def __init__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Example workers as processes, on a database that they reach over TCP, and a provider for them to call."""
+"""Example workers as processes, with a database that they reach over TCP, and a provider."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
 
 class Provider:
-    """Answers with a text, unless the topic says otherwise: "busy" is refused, "down" not answered, at first."""
+    """Answers with a text.
+
+    The first calls with the topic "busy" are refused, and those with "down" get no answer.
+    """
 
     def __init__(self) -> None:
         provider = self
         self.calls: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
-        """The most calls about a topic that ran at once."""
+        """Maximum concurrent calls about a topic."""
         self._running: Counter[str] = Counter()
         self._lock = threading.Lock()
         self.held = threading.Event()
-        """Answers of which the topic begins with "slow" wait for it."""
+        """Answers to topics that begin with "slow" wait for it."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -117,7 +120,7 @@ def queue(database: Connection) -> Queue:
 
 
 class Example:
-    """Starts an example as a process, and ends it with SIGTERM."""
+    """Starts an example as a process, and stops it with SIGTERM."""
 
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self._command, self._environment, self._folder = command, environment, folder
@@ -149,7 +152,7 @@ class Example:
         return process
 
     def stop(self) -> None:
-        """Ends what runs; what it prints when it fails fails the test."""
+        """Stops the running processes; their output on failure fails the test."""
         for process in self._started:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
@@ -173,7 +176,7 @@ def example(
     database: Connection,
     node_modules: Callable[[], Path],
 ) -> Iterator[Example]:
-    """The worker in Bash; in Node.js, whose driver must be fetched, with --all."""
+    """The worker in Bash, and with --all the one in Node.js, which downloads its driver."""
     for program in {"bash": ("bash", "curl"), "node": ("node", "npm")}[request.param]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -188,7 +191,7 @@ def example(
     if request.param == "bash":
         running = Example(["bash", str(EXAMPLES / "worker.sh")], environment, tmp_path)
     else:
-        # Modules are looked for beside the program.
+        # Node.js looks for modules next to the program.
         shutil.copy(EXAMPLES / "worker.mjs", tmp_path)
         (tmp_path / "node_modules").symlink_to(node_modules())
         running = Example(["node", "worker.mjs"], environment, tmp_path)
@@ -199,7 +202,7 @@ def example(
 
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Gives a folder node_modules with the driver pg in it, installed when it is first asked for."""
+    """Returns a folder node_modules with the driver pg, installed on first use."""
     folder = tmp_path_factory.mktemp("node")
 
     def installed() -> Path:

@@ -1,4 +1,4 @@
-"""The files under examples/ for containers, Kubernetes and systemd: linted, and true to the program."""
+"""The files under examples/ for containers, Kubernetes and systemd pass a linter and match the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/wait.mjs: it waits until a task or a batch has ended."""
+"""examples/wait.mjs waits until a task or a batch has ended."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_it_is_told_when_the_last_task_has_ended(
 
     queue.complete(task.worker, [task])
 
-    # It would look by itself after 10 seconds.
+    # Without a notification it would poll after 10 seconds.
     assert process.communicate(timeout=8)[0] == "1 completed\n"
     assert process.returncode == 0
 

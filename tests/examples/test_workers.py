@@ -1,4 +1,4 @@
-"""The workers under examples/: they keep a gate and a cap by claiming and reporting alone."""
+"""The workers under examples/ obey a gate and a cap by claiming and reporting alone."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The fault suite breaks things on purpose: do the guarantees of docs/explanation/guarantees.md hold?"""
+"""The fault suite breaks things on purpose to verify the guarantees of docs/explanation/guarantees.md."""

@@ -1,5 +1,6 @@
-"""Checks the guarantees after a run: from the database, from its record of every change of state, and from the
-handlers' journal. What it returns are violations, in words; an empty list is the proof.
+"""Checks the guarantees after a run, using the database, its record of state changes, and the handlers' journal.
+
+The functions return violations as text. An empty list means that the guarantees were kept.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ CREATE TRIGGER audit_change AFTER UPDATE ON public.content_generation_tasks FOR 
     EXECUTE FUNCTION audit.record();
 CREATE TRIGGER audit_worker AFTER INSERT ON contentq.workers FOR EACH ROW EXECUTE FUNCTION audit.record_worker();
 """
-"""Triggers that write down every change of state, in the transaction that makes it."""
+"""Triggers that record every change of state in its own transaction."""
 
 FINAL = ("completed", "failed", "timeout")
 
@@ -78,10 +79,10 @@ LEGAL = {
 
 @dataclass(frozen=True)
 class Audit:
-    """What there is to check against.
+    """The evidence of a run.
 
-    inserted: ids whose INSERT was acknowledged. suspects: process ids of workers to which something was done
-    that may well have made them look dead; no other worker's task may have been rescued.
+    inserted: ids whose INSERT was acknowledged. suspects: process ids of workers that faults may have made look
+    dead. No task of another worker may be rescued.
     """
 
     dsn: str
@@ -127,7 +128,7 @@ def _by_id(rows: list[Any]) -> dict[int, Any]:
 
 
 def read_journal(journal: Path) -> list[dict[str, Any]]:
-    """The events that handlers wrote down."""
+    """The events in the handlers' journal."""
     return [json.loads(line) for line in journal.read_text().splitlines()] if journal.is_file() else []
 
 
@@ -162,7 +163,7 @@ def _unfenced(tasks: dict[int, Any], events: list[dict[str, Any]]) -> Iterator[s
 
 
 def _torn(tasks: dict[int, Any], contents: list[Any]) -> Iterator[str]:
-    """contents: without drafts that were rejected."""
+    """contents: without rejected drafts."""
     owners = defaultdict(list)
     accepted = {content.id for content in contents}
     for task in tasks.values():
@@ -183,7 +184,7 @@ def _torn(tasks: dict[int, Any], contents: list[Any]) -> Iterator[str]:
 def _drafts_lost_or_doubled(
     tasks: dict[int, Any], contents: list[Any], events: list[dict[str, Any]]
 ) -> Iterator[str]:
-    """Each report of failed checks has kept its draft, once; and there is no draft without one."""
+    """Each report of failed checks has stored its draft exactly once, and each draft has such a report."""
     made = {(f"Task {event['id']}", f"Draft {event['attempt']}") for event in events if event["event"] == "check"}
     kept = Counter((content.title, content.body) for content in contents if content.body.startswith("Draft"))
     for (title, body), times in kept.items():

@@ -1,6 +1,6 @@
-"""Clusters that the suite starts itself, and the figures that it measures.
+"""Clusters, workers and a proxy for the fault suite, and the report of its measurements.
 
-`make faults` runs the short form; FAULTS_MINUTES=30 make faults runs as much torture as fits into so many minutes.
+`make faults` runs the short form; FAULTS_MINUTES=30 make faults repeats the torture for that many minutes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.support.databases import Databases
 from tests.support.programs import Programs, installed
 
 CRASH_SAFE = {"fsync": "off", "max_connections": "60", **TRACKED}
-"""Settings of a server that is crashed, but whose machine is not: what the kernel has been given is safe."""
+"""Settings for a server that crashes on a machine that does not: data given to the kernel are safe."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what was measured, for docs/explanation/guarantees.md."""
+    """Prints the measurements, for docs/explanation/guarantees.md."""
     if FIGURES:
         terminalreporter.section("figures of the fault suite")
         for line in FIGURES.lines():
@@ -34,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves tests marked `long` to the long form."""
+    """Runs tests marked `long` only in the long form."""
     if not os.environ.get("FAULTS_MINUTES"):
         reason = pytest.mark.skip(reason="only in the long form: FAULTS_MINUTES=30 make faults")
         for item in items:
@@ -50,14 +50,14 @@ def programs() -> Programs:
 
 @pytest.fixture(scope="session")
 def cluster(programs: Programs) -> Iterator[Cluster]:
-    """The server that is broken; it runs at the start of each test."""
+    """The server to break; it runs at the start of each test."""
     with Cluster(programs.folder, settings=CRASH_SAFE, tcp=True) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def databases(cluster: Cluster) -> Iterator[Databases]:
-    """Databases on it, reached over TCP as workers elsewhere reach them."""
+    """Databases on it, reached over TCP as remote workers do."""
     made = Databases(cluster.dsn(host="127.0.0.1"))
     yield made
     made.close()
@@ -65,14 +65,14 @@ def databases(cluster: Cluster) -> Iterator[Databases]:
 
 @pytest.fixture
 def dsn(databases: Databases) -> Iterator[str]:
-    """A migrated database of the test's own."""
+    """A migrated database for one test."""
     with databases.migrated() as name:
         yield name
 
 
 @pytest.fixture
 def workers() -> Iterator[list[WorkerProcess]]:
-    """The workers of a test; what still runs at its end is killed."""
+    """The workers of a test; those still running at its end are killed."""
     with fleet() as made:
         yield made
 
@@ -86,18 +86,18 @@ def scene(dsn: str, tmp_path: Path, workers: list[WorkerProcess]) -> Iterator[Sc
 
 @pytest.fixture(scope="session")
 def minutes() -> float:
-    """How long the long form may take; 0 for the short form."""
+    """Maximum seconds of the long form; 0 for the short form."""
     return float(os.environ.get("FAULTS_MINUTES") or 0)
 
 
 @pytest.fixture
 def freeze_seconds(minutes: float) -> float:
-    """How long a worker is frozen: longer than it may be silent."""
+    """Seconds for which a worker is frozen, longer than the allowed silence."""
     return 30.0 if minutes else 12.0
 
 
 @pytest.fixture
 def proxy(cluster: Cluster) -> Iterator[Proxy]:
-    """Stands between workers and the server."""
+    """A proxy between workers and the server."""
     with Proxy(cluster.port) as made:
         yield made

@@ -1,4 +1,4 @@
-"""What the fault suite measures, by name, for the report at its end."""
+"""Measurements of the fault suite by name, for the report at its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 
 
 class Figures:
-    """Seconds and counts, by what they are of, and lines of figures."""
+    """Seconds and counts by subject, and lines of figures."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
@@ -18,7 +18,7 @@ class Figures:
         return bool(self._seconds or self._counts or self._lines)
 
     def took(self, what: str, *seconds: float) -> None:
-        """Notes how long something took."""
+        """Records a duration."""
         self._seconds[what] += seconds
 
     def counted(self, what: str, number: int) -> None:
@@ -26,19 +26,19 @@ class Figures:
         self._counts[what] += number
 
     def found(self, what: str, line: str) -> None:
-        """Notes a line of figures."""
+        """Adds a line of figures."""
         self._lines.append(f"{what}: {line}")
 
     def lines(self) -> list[str]:
-        """The report, a line each."""
+        """The report, line by line."""
         counts = [f"{what}: {number}" for what, number in self._counts.items()]
         times = [
             f"{what}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s, {len(seconds)} times"
             for what, seconds in self._seconds.items()
-            if seconds  # a short torture may not have killed anyone
+            if seconds  # a short torture run may not kill any worker
         ]
         return counts + times + self._lines
 
 
 FIGURES = Figures()
-"""Those of this run."""
+"""The figures of this run."""

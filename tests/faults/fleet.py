@@ -1,4 +1,4 @@
-"""Worker processes that the suite starts, kills, freezes and stops, by process id."""
+"""Worker processes that the suite starts, kills, freezes and stops by process id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 
 class WorkerProcess:
-    """One `contentq worker`, with its log in a file."""
+    """One `contentq worker` that logs to a file."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class WorkerProcess:
         return self.process.pid
 
     def log(self) -> str:
-        """What it has logged so far."""
+        """Its log so far."""
         return self.log_file.read_text(errors="replace")
 
     def wait_until_registered(self) -> WorkerProcess:
-        """Waits for its registration, by its own log."""
+        """Waits until its log reports its registration."""
         eventually(lambda: "registered worker=" in self.log(), within=30)
         return self
 
@@ -60,17 +60,17 @@ class WorkerProcess:
         self.process.send_signal(number)
 
     def thaw(self) -> None:
-        """Lets it go on after SIGSTOP, if it is still there."""
+        """Continues it after SIGSTOP, if it still exists."""
         if self.alive:
             self.send(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends it as the kernel does when memory runs out."""
+        """Kills it, as the kernel does when memory runs out."""
         self.process.kill()
         self.process.wait(10)
 
     def end(self, within: float = 30) -> int:
-        """Waits until it ends; returns its exit code."""
+        """Waits until it ends, and returns its exit code."""
         return self.process.wait(within)
 
     @property
@@ -80,7 +80,7 @@ class WorkerProcess:
 
 @contextmanager
 def fleet() -> Iterator[list[WorkerProcess]]:
-    """A list for the workers of a test; whatever of them still runs at the end is killed."""
+    """A list for the workers of a test; those still running at the end are killed."""
     workers: list[WorkerProcess] = []
     try:
         yield workers

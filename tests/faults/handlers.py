@@ -1,6 +1,6 @@
-"""The handler of the fault suite: what it does, a task's requirements say; all that it does, it writes down.
+"""The handler of the fault suite: it follows a plan in a task's requirements and records everything it does.
 
-The journal is append-only, one line a write, so that it survives the kill of its process: FAULTS_JOURNAL.
+The journal, FAULTS_JOURNAL, is append-only with one line per write, so that it survives a kill of the process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contentq import CheckFailed, Context, GeneratedContent, PermanentError, Rat
 
 
 def write(event: str, task: Task) -> None:
-    """Appends to the journal; lines this short are written whole or not at all."""
+    """Appends to the journal; the kernel writes lines this short atomically."""
     line = json.dumps(
         {"event": event, "id": task.id, "attempt": task.attempt, "pid": os.getpid(), "at": time.time()}
     )
@@ -27,7 +27,7 @@ def write(event: str, task: Task) -> None:
 
 
 async def act(task: Task, context: Context) -> Any:
-    """Does what the task's requirements (JSON) say: sleep, then an outcome."""
+    """Follows the plan in the task's requirements (JSON): sleep, then an outcome."""
     plan = json.loads(task.requirements or "{}")
     write("start", task)
     if plan.get("kill"):

@@ -1,7 +1,7 @@
-"""Checks what was started against what was allowed to start: caps, pauses, gates, categories, shares.
+"""Checks that every started task was allowed to start: caps, pauses, gates, categories, shares.
 
-The record of the auditor is read in the order in which transactions were committed, which the server must write
-down (track_commit_timestamp). That makes counts exact: a claim that saw a task end was committed after it.
+It reads the auditor's record in the order of commits, which requires track_commit_timestamp. That makes counts
+exact: a claim that saw a task end was committed after that end.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import psycopg
 from psycopg.rows import TupleRow, namedtuple_row
 
 MARGIN = 0.5
-"""Seconds for which what was committed may not be seen yet: its time is taken before others see it."""
+"""Seconds for which a commit may still be invisible: its timestamp is set before others see it."""
 
 BACKLOG = 5
-"""Ready tasks that an account must have left for its share to be judged: some may be locked at that moment."""
+"""Minimum ready tasks left for an account to judge its share: some may be locked at that moment."""
 
 TRACKED = {"track_commit_timestamp": "on"}
-"""The setting of the server that is needed."""
+"""The required setting of the server."""
 
 RECORD = """
 CREATE TABLE audit.limits (
@@ -47,7 +47,7 @@ CREATE TRIGGER audit_limits AFTER UPDATE ON contentq.gates FOR EACH ROW
           IS DISTINCT FROM (NEW.opens_at, NEW.half_open, NEW.max_running))
     EXECUTE FUNCTION audit.record_limits();
 """
-"""Triggers that write down every change of what limits, in the transaction that makes it."""
+"""Triggers that record every change of a limit in its own transaction."""
 
 SAMPLE = """
 WITH running AS (
@@ -64,36 +64,36 @@ SELECT 'gate', gate, count(*),
        extract(epoch FROM min(started_at))::float8, extract(epoch FROM clock_timestamp())::float8
 FROM running WHERE gate IS NOT NULL GROUP BY gate
 """
-"""What runs of each account and each gate, in one snapshot."""
+"""Running tasks of each account and each gate, in one snapshot."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a version of an account's or a gate's row lets start."""
+    """The limits in one version of an account's or a gate's row."""
 
     most: float
     closed_until: float
     half_open: bool = False
     share: int = 1
     is_plain: bool = True
-    """Nothing but its share limits this account."""
+    """Only its share limits this account."""
 
 
 @dataclass
 class Versions:
-    """The versions of a row, in the order of their commits."""
+    """The versions of a row, in commit order."""
 
     first: Any
     times: list[float] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
 
     def add(self, time: float, value: Any) -> None:
-        """Adds the next one."""
+        """Appends the next version."""
         self.times.append(time)
         self.values.append(value)
 
     def during(self, since: float, until: float) -> list[Any]:
-        """Those that were in force at some time between."""
+        """The versions in force at some time in this period."""
         begin, end = bisect_right(self.times, since), bisect_right(self.times, until)
         return [self.values[begin - 1] if begin else self.first, *self.values[begin:end]]
 
@@ -103,21 +103,18 @@ FREE = Limit(inf, -inf)
 
 @dataclass
 class Running:
-    """What runs of an account or of a gate's workers: when each task began, and how many ran at each time."""
+    """Running tasks of an account or a gate: when each started, and how many ran at each time."""
 
     began: dict[int, float] = field(default_factory=dict)
     numbers: Versions = field(default_factory=lambda: Versions(0))
 
     def note(self, time: float) -> None:
-        """Notes the number after a commit."""
+        """Records the number after a commit."""
         self.numbers.add(time, len(self.began))
 
 
 class Limits:
-    """The record of a run, and what contradicts it.
-
-    judged: how often there was something to judge, by what it was.
-    """
+    """The record of a run, and its violations. judged: how many starts were checked, by kind."""
 
     def __init__(self, connection: psycopg.Connection[TupleRow]) -> None:
         self.judged: Counter[str] = Counter()
@@ -155,7 +152,7 @@ class Limits:
         self._running_of_gate: dict[str, Running] = defaultdict(Running)
 
     def violations(self) -> Iterator[str]:
-        """Every claim that started what was not allowed to start."""
+        """Every claim that started a task against the limits."""
         holders: dict[int, list[Running]] = {}
         for (_, _, committed), group in groupby(
             self._changes, lambda row: (row.xid, row.new_status == "processing", row.committed)
@@ -179,7 +176,7 @@ class Limits:
                 yield from self._check(started)
 
     def violations_seen(self, samples: Iterable[Sequence[Any]]) -> Iterator[str]:
-        """What SAMPLE has found running beyond what was allowed at any time since the oldest of it began."""
+        """Counts in SAMPLE that exceed every limit in force since the oldest running task started."""
         for of, key, number, since, at in samples:
             versions = (self._accounts if of == "account" else self._gates)[key].during(since - MARGIN, at)
             most = max(each.most for each in versions)
@@ -188,7 +185,7 @@ class Limits:
                 yield f"{of} {key}: {number} tasks were seen running, of {most} at most"
 
     def _holders(self, change: Any) -> list[Running]:
-        """All that a running task counts for."""
+        """Everything that a running task counts towards."""
         gate = self._workers[change.worker_id].gate
         return [
             self._running_of_account[change.account_id],
@@ -222,7 +219,7 @@ class Limits:
             yield from self._unfair(started, since, until)
 
     def _beyond(self, whose: str, limits: list[Limit], running: Running, started: list[Any]) -> Iterator[str]:
-        """The most favourable of these limits counts."""
+        """The most favourable of these limits applies."""
         most = max(limit.most for limit in limits)
         self.judged[f"claim of {whose.split()[0]} with a cap"] += most < inf
         if len(running.began) > most:
@@ -233,10 +230,10 @@ class Limits:
                 yield f"{whose}: task {change.id} was started while it was closed"
 
     def _unfair(self, started: list[Any], since: float, until: float) -> Iterator[str]:
-        """Who got a slot at a level that another account, with tasks left, had not reached.
+        """Claims that gave an account a slot at a level that another account with ready tasks had not reached.
 
-        A level is a whole share running. Of all that may have been running when it was counted, the reading counts
-        that speaks most for the claim.
+        A level is a whole share running. If the number running at the time of the count is uncertain, the value
+        most favourable to the claim applies.
         """
         for account, tasks in _by_account(started).items():
             shares = {limit.share for limit in self._accounts[account].during(since, until)}
@@ -281,7 +278,7 @@ def _by_account(changes: list[Any]) -> dict[str, list[Any]]:
 
 
 def _waiting(changes: list[Any]) -> dict[tuple[str, int], list[tuple[float, float]]]:
-    """From when until when tasks were ready that were then started, by account and priority."""
+    """The periods in which tasks were ready that were later started, by account and priority."""
     ready_since: dict[int, float] = {}
     found = defaultdict(list)
     for change in changes:

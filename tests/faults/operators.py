@@ -1,4 +1,4 @@
-"""What people change while workers work: limits of accounts, gates, and the order of claims."""
+"""Changes that operators make while workers run: account limits, gates, and the order of claims."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSERT INTO accounts (name, share, max_running) VALUES
 LARGE, SMALL, THREEFOLD, CAPPED, PAUSED, BUDGETED = range(1, 7)
 
 INSERTED: dict[int, int] = {LARGE: 10, SMALL: 3, THREEFOLD: 6, CAPPED: 2, PAUSED: 2, BUDGETED: 2}
-"""Accounts by their ids, and how often tasks are inserted for each, in relation."""
+"""Accounts by id, and the relative frequency of their tasks."""
 
 GATE_CAPS = (4, 8, 12)
 
@@ -28,16 +28,16 @@ OPTIONS: tuple[tuple[str, ...], ...] = (
     ("--category", "news", "--category", "mail"),
     (),
 )
-"""Those of the worker at each place."""
+"""The options of each worker."""
 
 CATEGORIES = (None, None, "blog", "news", "mail")
-"""Those of tasks, as often as they come."""
+"""The categories of tasks, drawn with equal probability."""
 
 
 class Operators:
-    """Changes something at random.
+    """Makes random changes.
 
-    execute: runs a statement with its values; it may fail without a word, as when the server is away.
+    execute: runs a statement with its values; it may fail silently, for example while the server is down.
     """
 
     def __init__(self, execute: Execute, chance: random.Random) -> None:
@@ -56,7 +56,7 @@ class Operators:
         ]
 
     def begin(self) -> None:
-        """Sets what the run begins with."""
+        """Makes the initial changes."""
         self._execute(ACCOUNTS, [])
         self._cap_gate()
         self._order()
@@ -66,7 +66,7 @@ class Operators:
         self._chance.choice(self._changes)()
 
     def lift(self) -> None:
-        """Lets everything start, so that the run comes to its end."""
+        """Removes all limits, so that the run can end."""
         self._execute("UPDATE accounts SET max_running = NULL, monthly_budget = NULL, paused_until = NULL", [])
         self._execute("SELECT contentq.set_gate(%s)", [GATE])
         self._open_gates()

@@ -1,11 +1,11 @@
-"""Fleets of workers against providers that limit, refuse and fail: what a gate makes of each, beside none.
+"""Fleets of workers against providers that limit, refuse and fail, with and without a gate.
 
-As a program it prints a line for each scenario, for docs/explanation/how-a-claim-decides.md; without names it runs
-all of them:
+Run as a program, it prints a line for each scenario, for docs/explanation/how-a-claim-decides.md. Without names it
+runs all scenarios:
 
     python -m tests.faults.provider_fleet [SCENARIO ...] [--no-gate] [--at-once 3] [--workers 3] [--slots 50]
 
-Names that are joined by a plus run on one database at the same time, with workers of their own: bucket+in_flight.
+Names joined by a plus run on one database at the same time, each with its own workers: bucket+in_flight.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
 SETTINGS = 'model = "test"\n[prices.test]\ninput = 1.0\noutput = 2.0\n'
-"""Of the handler; the prices are for a million tokens."""
+"""Settings of the handler; prices are per million tokens."""
 
 FULL = 0.9
-"""Part of the allowed rate that counts as the full rate."""
+"""The share of the allowed rate that counts as the full rate."""
 
 FULL_OVER = 3
-"""Seconds over which it must have been reached."""
+"""Seconds for which the rate must be this high."""
 
 KNOWN_AFTER = 3.0
-"""Seconds after the begin of an outage from which on all calls are probes: every worker knows of it by then."""
+"""Seconds after the start of an outage from which all calls are probes, because every worker knows about it."""
 
 ANSWER_IN_OUTAGE = 0.3
-"""Seconds that a call in an outage waits for its 503."""
+"""Seconds after which a call in an outage gets its 503."""
 
 WAITING = 3000
-"""Tasks that are there when it begins, more than any scenario ends."""
+"""Tasks at the start, more than any scenario completes."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A provider, and what is measured of a fleet against it.
+    """A provider and the measurements of a fleet against it.
 
-    seconds, spread, words: of an answer, as in Provider. warm_up, measured: seconds, from the first call on.
-    change: of the limits, when the measuring begins. outage: seconds of one that begins then. prepare: SQL that
-    sets up the gate, in which {gate} is its key; left out without a gate. allowed: calls a second, where that is
-    not what the provider's limits say.
+    seconds, spread, words: of an answer, as in Provider. warm_up, measured: seconds from the first call. change:
+    new limits when the measurement starts. outage: seconds of an outage that starts then. prepare: SQL that sets
+    up the gate, with its key as {gate}; skipped without a gate. allowed: calls per second, if the provider's
+    limits do not state it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Scenario:
 
     @property
     def allowance(self) -> tuple[str, float] | None:
-        """What the provider limits, as it is counted, and how much of it a second; None when it limits nothing."""
+        """The kind of limit, as counted by the provider, and its amount per second; None without a limit."""
         limits = replace(self.limits, **(self.change or {}))
         limit = [
             ("accepted", self.allowed or limits.rate),
@@ -89,10 +89,10 @@ class Scenario:
 
 
 SET = "SELECT contentq.set_gate('{gate}', %s)"
-"""An operator sets the gate."""
+"""An operator configures the gate."""
 
 TOKENS = Limits(tokens=5000, tokens_burst=10_000)
-"""300,000 tokens a minute."""
+"""300,000 tokens per minute."""
 
 SCENARIOS = {
     scenario.name: scenario
@@ -123,55 +123,55 @@ SCENARIOS = {
         Scenario("set_running", Limits(in_flight=30), seconds=2.0, prepare=SET % "max_running => 30"),
     ]
 }
-"""By their names."""
+"""Scenarios by name."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What came of a scenario: over the time measured, unless a field says otherwise."""
+    """The result of a scenario, over the measured period unless a field states otherwise."""
 
     used: float | None
-    """Part of what is allowed that was used; None where nothing is limited."""
+    """Share of the allowed amount that was used; None without a limit."""
 
     refused: float
-    """Part of the calls made."""
+    """Share of the calls."""
 
     calls: float
-    """Accepted, a second."""
+    """Accepted calls per second."""
 
     in_flight: float
-    """Calls at once, on average."""
+    """Average number of concurrent calls."""
 
     most_in_flight: int
-    """Calls at once at most, from the beginning."""
+    """Maximum number of concurrent calls, from the start."""
 
     settled: float | None
-    """Seconds from the new limit, or from the end of the outage, until the full rate was reached; None without."""
+    """Seconds from the new limit, or from the end of the outage, to the full rate. None if it was not reached."""
 
     outage_calls: int
-    """Calls in an outage."""
+    """Calls during an outage."""
 
     probe_calls: int
-    """Those of them after its first seconds."""
+    """Calls after the first seconds of the outage."""
 
     probes: int
-    """How many of these at once."""
+    """Maximum number of those that were concurrent."""
 
     held: int
-    """Tasks that were running when the outage began."""
+    """Tasks running when the outage started."""
 
     charged: int
-    """Retries charged, from the beginning."""
+    """Retries charged, from the start."""
 
     claims: float
-    """Calls of contentq.claim a second, of all workers on the database."""
+    """Calls of contentq.claim per second, by all workers on the database."""
 
     statements: float
-    """Transactions a second in the database, whoever makes them."""
+    """Transactions per second in the database, by all clients."""
 
     cost: float
     results_cost: float
-    """What all that was paid for has cost: by contentq.usage, and by the results of the tasks."""
+    """The total cost according to contentq.usage, and according to the results of the tasks."""
 
     def line(self) -> str:
         """The figures in one line."""
@@ -188,7 +188,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Who works: so many processes of so many slots, with a gate or without."""
+    """The fleet: processes, slots per process, with or without a gate."""
 
     gate: bool = True
     workers: int = 3
@@ -196,7 +196,7 @@ class Fleet:
 
 
 class ProviderProcess:
-    """The provider, in a process of its own."""
+    """The provider in a separate process."""
 
     def __init__(self, scenario: Scenario) -> None:
         options = ["--seconds", str(scenario.seconds), "--spread", str(scenario.spread)]
@@ -215,23 +215,23 @@ class ProviderProcess:
             return json.load(answer)
 
     def stats_at(self, seconds: float) -> dict[str, Any]:
-        """What it has counted so many seconds after the first call; waits for that time.
+        """Its counts this many seconds after the first call; waits until then.
 
-        The time is what is measured here: there is nothing else to wait for.
+        Time is the subject of the measurement, so there is no other condition to wait for.
         """
         time.sleep(max(0.0, seconds - self.ask("/stats")["seconds"]))
         found: dict[str, Any] = self.ask("/stats")
         return found
 
     def end(self) -> None:
-        """Ends the process."""
+        """Stops the process."""
         self.process.terminate()
         self.process.communicate(timeout=10)
 
 
 @contextmanager
 def provider(scenario: Scenario) -> Iterator[ProviderProcess]:
-    """A provider; it has ended afterwards."""
+    """Runs a provider until the end of the block."""
     made = ProviderProcess(scenario)
     try:
         yield made
@@ -240,7 +240,7 @@ def provider(scenario: Scenario) -> Iterator[ProviderProcess]:
 
 
 def run(dsn: str, folder: Path, scenario: Scenario, having: Fleet) -> Findings:
-    """Runs a scenario with a fleet of its own: others on the same database have other categories."""
+    """Runs a scenario with its own fleet; others on the same database use other categories."""
     folder = folder / scenario.name
     folder.mkdir()
     (folder / "openai.toml").write_text(SETTINGS)
@@ -274,7 +274,7 @@ def _insert(queue: Queue, scenario: Scenario) -> None:
 
 @dataclass(frozen=True)
 class _Counted:
-    """What was counted until one moment."""
+    """The counts at one moment."""
 
     server: dict[str, Any]
     claims: int
@@ -322,7 +322,7 @@ def _measure(server: ProviderProcess, queue: Queue, scenario: Scenario) -> Findi
 
 
 def _settled(by_second: dict[int, dict[str, int]], scenario: Scenario) -> float | None:
-    """Seconds until the beginning of the first that were at the full rate."""
+    """Seconds until the start of the first period at the full rate."""
     if scenario.allowance is None or not (scenario.change or scenario.outage):
         return None
     what, most = scenario.allowance
@@ -352,7 +352,7 @@ def _running(queue: Queue, scenario: Scenario) -> int:
 
 
 def _end_rest(queue: Queue, scenario: Scenario) -> None:
-    """Deletes what waits until nothing runs: what was paid for is then all recorded."""
+    """Deletes pending tasks until nothing runs, so that all costs are recorded."""
 
     def is_over() -> bool:
         queue.run("DELETE FROM content_generation_tasks WHERE category = %s AND status = 'pending'", scenario.name)
@@ -362,14 +362,14 @@ def _end_rest(queue: Queue, scenario: Scenario) -> None:
 
 
 Job = tuple[str, Fleet]
-"""Names of scenarios, joined by a plus when they run on one database at the same time, and who works."""
+"""Names of scenarios and their fleet; names joined by a plus share a database."""
 
 
 @contextmanager
 def running(
     databases: Databases, folder: Path, jobs: Sequence[Job], at_once: int
 ) -> Iterator[dict[Job, Future[list[Findings]]]]:
-    """Runs so many jobs at once, each on a database of its own, the longest first."""
+    """Runs this many jobs concurrently, each on its own database, the longest first."""
 
     def seconds(job: Job) -> float:
         return max(each.warm_up + each.measured for each in named(job[0]))
@@ -385,11 +385,11 @@ def running(
 
 
 def run_together(dsn: str, folder: Path, names: str, having: Fleet) -> list[Findings]:
-    """Runs scenarios on one database at the same time."""
+    """Runs scenarios concurrently on one database."""
     folder = folder / (names if having.gate else f"{names}-no-gate")
     folder.mkdir()
     with closing(psycopg.connect(dsn, autocommit=True)) as connection:
-        # Of functions, the statistics count the calls: that tells claims from other statements.
+        # Function statistics count the calls, which separates claims from other statements.
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("ALTER DATABASE {} SET track_functions = pl").format(name))
     scenarios = named(names)
@@ -398,7 +398,7 @@ def run_together(dsn: str, folder: Path, names: str, having: Fleet) -> list[Find
 
 
 def named(names: str) -> list[Scenario]:
-    """The scenarios of names that are joined by a plus."""
+    """The scenarios of names joined by a plus."""
     return [SCENARIOS[name] for name in names.split("+")]
 
 
@@ -429,7 +429,7 @@ def _main() -> None:
 
 
 def _print(names: str, future: Future[list[Findings]]) -> None:
-    """A line for each scenario of a job; when it could not be run, a line that says why."""
+    """A line for each scenario of a job, or the reason if it could not run."""
     try:
         lines = [findings.line() for findings in future.result()]
     except (psycopg.Error, AssertionError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A TCP proxy on the loopback interface that can cut, stall and refuse, to stand between worker and database."""
+"""A TCP proxy on the loopback interface that can cut, stall and refuse connections between worker and database."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Forwards connections to a port of this machine, for as long as it is let.
+    """Forwards connections to a local port.
 
-    As a context manager; it runs on an event loop of its own, in a thread. delay: seconds that everything is under
-    way, there and back each.
+    As a context manager, it runs on a separate event loop in a thread. delay: latency in seconds in each
+    direction.
     """
 
     def __init__(self, target_port: int, *, delay: float = 0.0) -> None:
@@ -48,19 +48,19 @@ class Proxy:
         self._loop.close()
 
     def dsn(self, direct: str) -> str:
-        """The DSN that leads through this proxy to where this one leads directly."""
+        """The DSN through this proxy to the target of the direct DSN."""
         return make_conninfo(direct, host="127.0.0.1", port=self.port)
 
     def cut(self) -> None:
-        """Closes every connection that passes through."""
+        """Closes every connection."""
         self._loop.call_soon_threadsafe(self._cut)
 
     def stall(self) -> None:
-        """Stops forwarding without a word: connections stay open and silent, as when a peer is gone."""
+        """Stops forwarding: connections stay open and silent, as if the peer had vanished."""
         self._loop.call_soon_threadsafe(self._passing.clear)
 
     def strand(self) -> None:
-        """Stops forwarding on the connections that there are, for ever and without a word; new ones pass."""
+        """Stops forwarding on existing connections forever, without closing them; new connections work."""
 
         def strand() -> None:
             for alive in self._connected:
@@ -70,7 +70,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(strand)
 
     def resume(self) -> None:
-        """Forwards again, what was held back first; and accepts connections again."""
+        """Resumes forwarding, starting with the stalled data, and accepts connections again."""
 
         def resume() -> None:
             self._refusing = False
@@ -79,7 +79,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(resume)
 
     def refuse(self) -> None:
-        """Closes every connection, and each new one at once."""
+        """Closes every connection, and each new one immediately."""
 
         def refuse() -> None:
             self._refusing = True
@@ -103,7 +103,7 @@ class Proxy:
             self._connected.append(alive)
             await asyncio.gather(self._pump(reader, far_writer, alive), self._pump(far_reader, writer, alive))
         except asyncio.CancelledError:
-            pass  # at the end of the proxy; asyncio would complain of a cancelled connection
+            pass  # at the end of the proxy; asyncio would report a cancelled connection
         finally:
             for each in (writer, far_writer):
                 self._writers.discard(each)

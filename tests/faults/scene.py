@@ -1,4 +1,4 @@
-"""One database, workers on it, and everything that is needed to judge them afterwards."""
+"""One database, workers on it, and everything needed to judge them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
 FULL = 0.8
-"""Part of the rate before the fault that counts as the full rate again; the machine is a noisy one."""
+"""Share of the rate before the fault that counts as recovered, on a noisy machine."""
 
 WINDOW = 1.0
-"""Seconds over which a rate is taken."""
+"""Seconds over which a rate is measured."""
 
 
 class Scene:
-    """Puts tasks in, starts workers, waits, and asks the auditor.
+    """Inserts tasks, starts workers, waits, and runs the auditor.
 
-    dsn: leads directly to the database, whatever stands between it and the workers.
+    dsn: leads directly to the database, even if a proxy stands between it and the workers.
     """
 
     def __init__(self, dsn: str, folder: Path, workers: list[WorkerProcess]) -> None:
@@ -42,7 +42,7 @@ class Scene:
 
     @property
     def queue(self) -> Queue:
-        """The queue, over a connection that is opened again when the server has closed the last one."""
+        """The queue, on a connection that is opened again after the server closed it."""
         if self._queue is not None:
             try:
                 self._queue.connection.execute("SELECT")
@@ -54,18 +54,18 @@ class Scene:
         return self._queue
 
     def close(self) -> None:
-        """Closes the scene's own connection."""
+        """Closes its own connection."""
         if self._queue is not None:
             self._queue.connection.close()
 
     def start(self, *options: str, dsn: str | None = None, **more: Any) -> WorkerProcess:
-        """Starts a worker; returns when it is registered."""
+        """Starts a worker and returns when it is registered."""
         worker = WorkerProcess(dsn or self.dsn, self.folder, *options, **more)
         self.workers.append(worker)
         return worker.wait_until_registered()
 
     def insert(self, count: int = 1, plan: dict[str, Any] | None = None, **columns: Any) -> list[int]:
-        """Inserts tasks whose handler follows this plan; returns their ids."""
+        """Inserts tasks whose handler follows this plan, and returns their ids."""
         columns = {"account_id": self.account, "requirements": json.dumps(plan or {}), **columns}
         names, places = ", ".join(columns), ", ".join(["%s"] * len(columns))
         insert = f"INSERT INTO content_generation_tasks ({names}) SELECT {places}"
@@ -74,7 +74,7 @@ class Scene:
         return ids
 
     def count(self, condition: str, *values: Any) -> int:
-        """How many tasks fulfil a condition in SQL."""
+        """Number of tasks that fulfil an SQL condition."""
         return int(self.queue.value(f"SELECT count(*) FROM content_generation_tasks WHERE {condition}", *values))
 
     def now(self) -> datetime:
@@ -84,16 +84,16 @@ class Scene:
         return moment
 
     def wait_until_all_have_ended(self, within: float = 30) -> None:
-        """Waits until every task is in a final state."""
+        """Waits until every task has a final status."""
         finals = ", ".join(f"'{status}'" for status in FINAL)
         eventually(lambda: self.count(f"status NOT IN ({finals})") == 0, within=within)
 
     def cancel_what_waits(self) -> None:
-        """Cancels all pending tasks, so that the end comes sooner."""
+        """Cancels all pending tasks to shorten the run."""
         self.queue.run("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE status = 'pending'")
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """What the handlers have written down of this kind."""
+        """Events of this kind in the handlers' journal."""
         return [event for event in read_journal(self.folder / "journal") if event["event"] == kind]
 
     def audit(self) -> list[str]:
@@ -101,15 +101,15 @@ class Scene:
         return Audit(self.dsn, self.folder / "journal", self.inserted, self.suspects).violations()
 
     def rate(self) -> float:
-        """Completions a second, over the last two seconds."""
+        """Completions per second, over the last two seconds."""
         return self.count("completed_at > clock_timestamp() - interval '2 seconds'") / 2
 
     def seconds_to_full_rate(self, since: datetime, rate: float, within: float) -> float:
-        """Seconds from a moment on until as much is completed each second as before."""
+        """Seconds from a moment until the rate of completions has recovered."""
         return eventually(lambda: self._full_rate_after(since, rate), within=within)
 
     def _full_rate_after(self, since: datetime, rate: float) -> float | None:
-        """None as long as that is not so."""
+        """None until then."""
         query = (
             "SELECT extract(epoch FROM completed_at - %s)::float8 FROM content_generation_tasks "
             "WHERE completed_at >= %s ORDER BY completed_at"
@@ -124,4 +124,4 @@ class Scene:
 
 
 Break = Callable[[], None]
-"""Breaks something; returns when the database can be reached again."""
+"""Breaks something and returns when the database is reachable again."""

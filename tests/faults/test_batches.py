@@ -1,4 +1,4 @@
-"""A fleet of the handler openai-batch whose workers are killed all the time."""
+"""Workers of the handler openai-batch are killed repeatedly."""
 
 from __future__ import annotations
 

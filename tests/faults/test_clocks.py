@@ -10,7 +10,7 @@ from tests.faults.scene import Scene
 
 
 def fake_clock() -> str:
-    """The library that lies to a program about the time; skips the test where it is not installed."""
+    """The library that fakes the time of a program. Skips the test if it is not installed."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
         pytest.skip("libfaketime is not installed (Debian: apt-get install faketime)")
@@ -37,6 +37,6 @@ def test_worker_whose_clock_is_an_hour_off_changes_nothing(scene: Scene, offset:
     silence = "SELECT extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 FROM contentq.workers"
     assert 0 <= scene.queue.value(silence) < 5
     assert scene.audit() == []
-    # The journal, with the times of the worker's own clock, proves that it was wrong.
+    # The journal uses the worker's own clock, and shows that it was wrong.
     (started,) = (event["at"] for event in scene.events("start") if event["id"] == normal)
     assert abs(started - row[normal]["started_at"].timestamp() - offset) < 60

@@ -1,4 +1,4 @@
-"""The schema is repaired, taken away and brought back under a running worker, and nothing is lost."""
+"""The schema is repaired, removed and restored under a running worker, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROWS = 200_000
 
 
 def test_repairs_under_a_running_worker_go_unnoticed(scene: Scene) -> None:
-    """Functions that are replaced, and triggers that are created anew, on a large table in use."""
+    """Replaced functions, and triggers created again on a large table in use."""
     scene.queue.run(
         "INSERT INTO content_generation_tasks (account_id, status, completed_at) "
         "SELECT %s, 'completed', now() FROM generate_series(1, %s)",
@@ -32,14 +32,14 @@ def test_repairs_under_a_running_worker_go_unnoticed(scene: Scene) -> None:
     scene.wait_until_all_have_ended()
     assert "database call failed" not in worker.log()[before:]
     assert scene.count("status = 'completed' AND attempt = 1") == len(tasks)
-    # Those that were put there completed are none of the auditor's business.
+    # The auditor ignores tasks that were inserted as completed.
     scene.queue.run("DELETE FROM audit.changes WHERE old_status IS NULL AND new_status = 'completed'")
     scene.queue.run("DELETE FROM content_generation_tasks WHERE result IS NULL")
     assert scene.audit() == []
 
 
 def test_worker_goes_on_when_the_schema_is_back(scene: Scene) -> None:
-    """Of tables that were taken over, the way down drops what was added, and no row."""
+    """For adopted tables, the down migration drops the additions and keeps every row."""
     scene.queue.run("UPDATE contentq.tables SET is_created = false")
     worker = scene.start("--concurrency", "20")
     scene.insert(200, {"sleep": 0.1})
@@ -47,7 +47,7 @@ def test_worker_goes_on_when_the_schema_is_back(scene: Scene) -> None:
 
     migrate(scene.dsn, "base")
     eventually(lambda: 'schema "contentq" does not exist' in worker.log(), within=20)
-    # Without triggers and functions, it is still a table into which tasks can be put.
+    # Without triggers and functions, the table still accepts tasks.
     scene.insert(10)
     migrate(scene.dsn)
 

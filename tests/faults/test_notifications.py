@@ -1,4 +1,4 @@
-"""The queue of notifications fills up, since some session listens and never reads."""
+"""The notification queue fills up because a session listens and never reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def small_queue(programs: Programs) -> Iterator[str]:
-    """A migrated database on a server whose queue of notifications is soon full."""
+    """A migrated database on a server with a small notification queue."""
     if programs.major < 17:
         pytest.skip("max_notify_queue_pages is a setting since PostgreSQL 17")
     with Cluster(programs.folder, settings={**QUICK, "max_notify_queue_pages": "64"}) as cluster:

@@ -1,4 +1,4 @@
-"""The database goes away in every way that it can; the worker stays, and is at full rate when it is back."""
+"""The database becomes unreachable in various ways; the worker survives and returns to its full rate."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support.waiting import eventually
 BACKLOG = 3000
 PLAN = {"sleep": 0.1}
 SLOTS = "20"
-"""200 tasks a second: far less than the machine can do, so that the rate is that of the handlers."""
+"""200 tasks per second: far below the machine's capacity, so that the handlers determine the rate."""
 
 AT_FULL_RATE = 5.0
-"""Seconds after the database is back (the guarantee)."""
+"""Seconds after the database is reachable (the guarantee)."""
 
 WORKER = ("--concurrency", SLOTS)
 
@@ -36,7 +36,7 @@ TERMINATE = (
 
 
 def recovers(scene: Scene, worker: WorkerProcess, what: str, break_: Break, within: float = AT_FULL_RATE) -> None:
-    """Lets a worker that works at full rate live through an outage, and looks what it makes of it."""
+    """Runs a worker at full rate through an outage, and checks that it recovers."""
     scene.insert(BACKLOG, PLAN)
     eventually(lambda: scene.count("status = 'completed'") >= 200, within=20)
     rate = scene.rate()
@@ -88,7 +88,7 @@ def test_nothing_answers_for_a_while(scene: Scene, proxy: Proxy) -> None:
 
 
 def test_peer_silently_gone(scene: Scene, proxy: Proxy) -> None:
-    """Half-open connections: what is sent on them goes nowhere, and no one says so. New ones can be made."""
+    """Half-open connections: packets on them are lost without an error. New connections work."""
     worker = scene.start(*WORKER, dsn=proxy.dsn(scene.dsn))
 
     def strand() -> None:
@@ -99,7 +99,7 @@ def test_peer_silently_gone(scene: Scene, proxy: Proxy) -> None:
 
 
 def test_listening_connection_that_is_silent_is_found(scene: Scene, proxy: Proxy) -> None:
-    """Only the connection that LISTENs is gone; polling is too slow to help."""
+    """Only the LISTEN connection is lost; polling alone is too slow."""
     scene.start(*WORKER, "--poll", "300", "--listen-dsn", proxy.dsn(scene.dsn))
     scene.insert()
     scene.wait_until_all_have_ended()
@@ -140,7 +140,7 @@ def test_no_connection_left(scene: Scene) -> None:
     ],
 )
 def test_writes_that_fail(scene: Scene, state: str, said: str) -> None:
-    """As on a full disk: whatever is written to the queue is refused, until there is room again."""
+    """As on a full disk: every write to the queue fails until there is room again."""
     worker = scene.start(*WORKER)
     scene.queue.run(
         "CREATE FUNCTION audit.refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -159,7 +159,7 @@ def test_writes_that_fail(scene: Scene, state: str, said: str) -> None:
 
 
 def test_idle_in_transaction_session_timeout(scene: Scene) -> None:
-    """It hits the transaction of a handler that has asked for its connection too early."""
+    """It hits the transaction of a handler that has requested its connection too early."""
     scene.queue.run(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET idle_in_transaction_session_timeout = %%L', "
         "current_database(), '300ms'); END $$"
@@ -181,7 +181,7 @@ def test_failover_to_a_promoted_standby(programs: Programs, tmp_path: Path, work
         migrate(primary.dsn(host="127.0.0.1"))
         alone = {"synchronous_standby_names": ""}
         with Cluster(programs.folder, settings=alone, tcp=True, standby_of=primary) as standby:
-            # A commit is acknowledged only when the standby has it, or it could be lost with the primary.
+            # Without synchronous replication, a commit could be lost with the primary.
             primary.configure({"synchronous_commit": "on", "synchronous_standby_names": "*"})
             primary.reload()
             both = make_conninfo(
@@ -210,5 +210,5 @@ def test_pgbouncer_restarted(scene: Scene, request: pytest.FixtureRequest) -> No
 
 
 def pause(scene: Scene, seconds: float) -> None:
-    """Lets an outage last so long, by the database's clock."""
+    """Keeps an outage going for this long, by the database's clock."""
     scene.queue.value("SELECT pg_sleep(%s)", seconds)

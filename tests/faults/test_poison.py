@@ -1,4 +1,4 @@
-"""Handlers that do to their worker what no handler should: it lives, and the row tells."""
+"""Handlers that harm their worker: the worker survives, and the row shows what happened."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HERE = "tests.faults.test_poison"
 
 
 async def close_connections(task: Task, context: Context) -> Any:
-    """Closes every connection of its process, under whoever uses it."""
+    """Closes every connection of its process while others use it."""
     for found in gc.get_objects():
         if isinstance(found, psycopg.AsyncConnection) and not found.closed:
             await found.close()
@@ -31,24 +31,24 @@ async def close_connections(task: Task, context: Context) -> Any:
 
 
 async def fork_and_return(task: Task, context: Context) -> Any:
-    """The child comes back as if it were the worker."""
+    """The child process returns as if it were the worker."""
     return await act(task, context) if os.fork() else None
 
 
 async def fork_and_wait(task: Task, context: Context) -> Any:
-    """The child awaits, as if the event loop were its own."""
+    """The child process awaits, as if the event loop belonged to it."""
     if os.fork() == 0:
         await asyncio.sleep(60)
     return await act(task, context)
 
 
 def fork_in_thread(task: Task, context: ThreadContext) -> Any:
-    """The child comes back from the thread."""
+    """The child process returns from the thread."""
     return asyncio.run(act(task, context)) if os.fork() else None  # type: ignore[arg-type]
 
 
 async def never_yields(task: Task, context: Context) -> Any:
-    """Keeps the event loop to itself for ever."""
+    """Blocks the event loop forever."""
     if task.topic == "endless":
         while True:
             pass
@@ -56,7 +56,7 @@ async def never_yields(task: Task, context: Context) -> Any:
 
 
 async def stop_the_loop(task: Task, context: Context) -> Any:
-    """Ends the event loop under its worker."""
+    """Stops the worker's event loop."""
     asyncio.get_running_loop().stop()
     return await act(task, context)
 
@@ -87,7 +87,7 @@ def test_child_of_a_handler_that_forks_does_not_go_on_as_a_worker(scene: Scene, 
 
 
 def test_handler_that_never_yields_is_ended_by_its_deadline(scene: Scene) -> None:
-    """The heart goes on beating, and the row says timeout; the worker itself is stuck until it is stopped."""
+    """Heartbeats continue and the row shows timeout; the worker itself stays blocked until it is stopped."""
     worker = scene.start("--grace", "0", handler=f"{HERE}:never_yields")
     deadline = scene.queue.value("SELECT clock_timestamp() + interval '2 seconds'")
     (endless,) = scene.insert(topic="endless", timeout_at=deadline)
@@ -126,12 +126,12 @@ def test_handler_that_stops_the_event_loop_does_not_end_its_worker(scene: Scene)
 
 
 async def leaves_a_thread_behind(task: Task, context: Context) -> Any:
-    """Hands a call that blocks to a thread of asyncio's, which cannot be interrupted."""
+    """Passes a blocking call to a thread of asyncio's, which cannot be interrupted."""
     await asyncio.to_thread(time.sleep, 60)
 
 
 async def swallows_its_cancellation(task: Task, context: Context) -> Any:
-    """Goes on whatever it is told."""
+    """Ignores every cancellation."""
     while True:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
@@ -148,7 +148,7 @@ def test_handler_that_clings_to_life_does_not_keep_its_process(scene: Scene, han
 
 
 async def has_its_connection_stranded(task: Task, context: Context) -> Any:
-    """Waits, with a transaction of its own open, until it is let go."""
+    """Waits with an open transaction until it is released."""
     await (await context.connection()).execute("SELECT")
     write("start", task)
     await asyncio.sleep(3)

@@ -1,4 +1,4 @@
-"""What a gate makes of providers that limit, refuse and fail: how much is used, and how much refused."""
+"""How gates handle providers that limit, refuse and fail: the share of the limit used, and of calls refused."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.support.databases import Databases
 from tests.support.programs import Programs
 
 AT_ONCE = 3
-"""Scenarios that run side by side: the calls mostly wait, but the workers' programs must start."""
+"""Concurrent scenarios: calls mostly wait, but the workers' programs must start."""
 
 
 @dataclass(frozen=True)
 class Target:
     """Bounds of a scenario.
 
-    used: part of what is allowed, at least; overused: at most. refused: part of the calls, at most. settled:
-    seconds, at most. of_no_gate: part of the calls a second that the same fleet makes without a gate, at least.
+    used: minimum share of the limit; overused: maximum. refused: maximum share of the calls. settled: maximum
+    seconds. of_no_gate: minimum share of the call rate of the same fleet without a gate.
     """
 
     used: float = 0.0
@@ -61,36 +61,36 @@ SHORT = ("bucket", "window_1s", "random_10", "outage", "set_requests", "set_runn
 """The scenarios of the short form."""
 
 REACHED = {
-    # Calls come some milliseconds early or late, and are refused: measured 0.64 and 4 %.
+    # Calls arrive some milliseconds early or late and are refused: measured 0.64 and 4 %.
     "bucket_of_one": Target(0.5, 0.08),
-    # What is learned is a pace, and no number at once: 0.90 and 7 %; with a time named, 0.93 and 28 %.
+    # The gate learns a rate, not a concurrency: 0.90 and 7 %; with a time named, 0.93 and 28 %.
     "in_flight": Target(0.8, 0.1),
     "in_flight_named": Target(0.8, 0.35),
-    # What is learned is a pace, and no tokens: 0.60 to 0.91, 1 to 3 %.
+    # The gate learns a rate of calls, not of tokens: 0.60 to 0.91, 1 to 3 %.
     "tokens": Target(0.5, 0.05),
 }
-"""What misses its target, which stays the aim: the bounds that it must not fall below."""
+"""Scenarios that miss their target. The target remains; these bounds prevent a regression."""
 
 TOGETHER = "bucket+in_flight"
-"""Two providers with a gate each, on one database at the same time."""
+"""Two providers, each with its own gate, on one database at the same time."""
 
 GATE, NO_GATE = Fleet(), Fleet(gate=False)
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Scenarios that run side by side, and where one is run again."""
+    """Concurrent scenarios, and a repetition of single ones."""
 
     futures: dict[Job, Future[list[Findings]]]
     databases: Databases
     folders: pytest.TempPathFactory
 
     def first(self, names: str, having: Fleet) -> list[Findings]:
-        """What was found when all ran side by side."""
+        """The results of the concurrent runs."""
         return self.futures[names, having].result()
 
     def alone(self, names: str) -> list[Findings]:
-        """What is found with nothing beside it."""
+        """The results of a scenario that runs alone."""
         with running(self.databases, self.folders.mktemp("again"), [(names, GATE)], 1) as futures:
             return futures[names, GATE].result()
 
@@ -99,7 +99,7 @@ class Runs:
 def runs(
     request: pytest.FixtureRequest, programs: Programs, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Runs]:
-    """All that the selected tests of this module need, run side by side."""
+    """Runs all scenarios that the selected tests of this module need, concurrently."""
     names: list[str] = [
         str(item.callspec.params["names"])
         for item in request.session.items
@@ -127,8 +127,8 @@ def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, r
     check_counts(names, found)
     lines = missed(names, found, runs)
     if lines:
-        # A machine that stalls makes calls late or bunched, and figures only worse. What a gate misses for a
-        # reason of its own it misses again.
+        # A stalled machine delays or bunches calls, which only makes figures worse. If the gate itself misses a
+        # target, it misses it again.
         found = runs.alone(names)
         check_counts(names, found)
         lines = missed(names, found, runs)
@@ -136,7 +136,7 @@ def test_fleet_uses_what_its_provider_allows_and_is_seldom_refused(names: str, r
 
 
 def missed(names: str, findings: list[Findings], runs: Runs) -> list[str]:
-    """The targets that were missed, as figures of the report."""
+    """The missed targets, as figures for the report."""
     lines = []
     for scenario, found in zip(named(names), findings, strict=True):
         FIGURES.found(f"provider {scenario.name}", found.line())
@@ -157,15 +157,16 @@ def missed(names: str, findings: list[Findings], runs: Runs) -> list[str]:
 
 
 def check_counts(names: str, findings: list[Findings]) -> None:
-    """What no noise may change. Raises AssertionError."""
+    """Conditions that noise cannot change. Raises AssertionError."""
     for found in findings:
-        # A refusal is charged to nobody, and an outage to the tasks that it has struck and to those that probe.
+        # A refusal charges no task. An outage charges the tasks that it hits and those that probe.
         assert found.charged <= found.held + found.probe_calls, found
         assert found.probes <= 1, found
         if names != TOGETHER:
-            # Who waits for a turn asks when it comes, once more should another have been first, not all the time.
+            # A worker that waits for a turn claims when it is due, once more if another was first, and not all
+            # the time.
             assert found.claims <= 2 * GATE.workers * found.calls + GATE.workers, found
-            # What was paid for is counted once, although many calls were made by another attempt than the first.
+            # Costs are counted once, although later attempts made many of the calls.
             assert round(found.cost, 6) == round(found.results_cost, 6) > 0, found
 
 
@@ -185,7 +186,7 @@ def test_fleet_uses_what_both_providers_allow_and_counts_each_model(
     FIGURES.found(f"two providers {name}", found.line())
     assert found.used >= 0.85, found
     assert found.refused <= 0.1, found
-    # Charged are those that were running when the outage began, and those that tried.
+    # Charged: tasks running when the outage started, and probes.
     assert found.charged <= (GATE.workers * GATE.slots + 20 if PAIRS[name].killed else 0), found
     assert found.claims <= 2 * GATE.workers * found.calls + GATE.workers, found
     usage, results = found.models

@@ -1,4 +1,4 @@
-"""Housekeeping and claims beside five million finished tasks read only what they change."""
+"""With five million finished tasks, housekeeping and claims read only the rows that they change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.queue import Queue
 FINISHED = 5_000_000
 
 FEW = 10
-"""Entries of an index that a call may read beside those of the rows that it changes."""
+"""Index entries that a call may read in addition to those of the rows that it changes."""
 
 DUE = 100
 
@@ -31,12 +31,12 @@ CALLS = {
 
 @pytest.fixture
 def large(databases: Databases) -> Iterator[Queue]:
-    """A queue with so many finished tasks, and a few for each call to find."""
+    """A queue with this many finished tasks, and a few for each call to find."""
     with databases.migrated() as dsn, closing(psycopg.connect(dsn, autocommit=True)) as connection:
         queue = Queue(connection)
         insert = "INSERT INTO content_generation_tasks (account_id, status, completed_at, timeout_at, worker_id)"
         tasks = f"{insert} SELECT {queue.account}, %s, %s, %s, %s FROM generate_series(1, %s)"
-        # Each with a deadline that has passed long since.
+        # Each with a deadline long past.
         queue.run(f"{tasks}", "completed", queue.value("SELECT now()"), "2020-01-01", None, FINISHED)
         queue.run(f"{tasks}", "completed", "2020-01-01", None, None, DUE)
         queue.run(f"{tasks}", "pending", None, "2020-01-01", None, DUE)
@@ -54,5 +54,5 @@ def test_calls_beside_five_million_finished_tasks_read_only_what_they_change(lar
     for name, call in CALLS.items():
         read = scans(large, call.format(worker=worker))
         assert read.sequential == 0, name
-        # Overdue ones and those that others have taken are passed by; a row has an entry for each of its versions.
+        # Overdue and locked tasks are skipped; a row has an index entry for each of its versions.
         assert max(read.entries.values(), default=0) <= 4 * DUE + FEW, (name, read)

@@ -1,4 +1,4 @@
-"""Random faults in a seeded sequence, and the proof that the auditor would notice."""
+"""Random faults in a seeded sequence, and proof that the auditor detects violations."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.faults.torture import TAKEOVERS, Report, Torture
 from tests.support.cluster import Cluster
 
 SHORT = 15
-"""Faults in the short form: half a minute."""
+"""Faults in the short form, which takes half a minute."""
 
 ROUND = 100
 """Faults in one round of the long form."""
 
 FENCED = ("complete", "store", "fail", "revise", "snooze", "release", "end_cancelled_or_overdue")
-"""The functions whose fence is taken down to see whether the auditor notices."""
+"""The functions whose fencing is removed to test the auditor."""
 
 
 def run(cluster: Cluster, folder: Path, faults: int, seed: int) -> Report:
@@ -38,7 +38,7 @@ def run(cluster: Cluster, folder: Path, faults: int, seed: int) -> Report:
 
 @pytest.fixture
 def seed() -> int:
-    """A new one each time; FAULTS_SEED replays one."""
+    """A new seed each time; FAULTS_SEED repeats one."""
     return int(os.environ.get("FAULTS_SEED") or int.from_bytes(os.urandom(3), "big"))
 
 
@@ -63,12 +63,12 @@ LIMITS = {
     "choose_by_priority": [("settings.claim_order = 'fair'", "false")],
     "claim": [("coalesce(claim.categories, worker.categories)", "NULL")],
 }
-"""What makes claims blind to caps, gates, shares and categories."""
+"""Changes that make claims ignore caps, gates, shares and categories."""
 
 
 def test_auditor_notices_when_the_fence_is_down_and_claims_are_blind(cluster: Cluster, tmp_path: Path) -> None:
     def take_down_the_fence(dsn: str) -> None:
-        """In copies of the functions: whoever names a task that is processing may report it."""
+        """Replaces fencing in copies of the functions: any caller may report a task that is processing."""
         with psycopg.connect(dsn, autocommit=True) as connection:
             for name in FENCED:
                 fenced = definition(connection, name)

@@ -1,4 +1,4 @@
-"""Workers that die, freeze, are stopped, or run what they should not."""
+"""Workers that die, freeze, are stopped, or run harmful handlers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.faults.scene import Scene
 from tests.support.waiting import eventually
 
 RESCUED = 10.0 + 2.0
-"""Seconds from a death to its tasks being pending again: the silence, and one heartbeat (the guarantee)."""
+"""Seconds from a death to pending tasks: the allowed silence and one heartbeat (the guarantee)."""
 
 LONG = {"sleep": 600}
 
 
 def _refused(log: str) -> int:
-    """Outcomes that a worker has logged as refused: the first by name, those that followed in a line together."""
+    """Outcomes that a worker has logged as refused: the first by name, later ones summarised in a line."""
     return log.count("outcome refused") + sum(map(int, re.findall(r"outcomes refused tasks=(\d+)", log)))
 
 
 def test_tasks_of_a_killed_worker_are_pending_again(scene: Scene) -> None:
-    """They are charged one retry; those of a worker that lives are never touched."""
+    """One retry is charged; tasks of live workers are never touched."""
     alive = scene.start("--concurrency", "5")
     (kept,) = scene.insert(plan=LONG)
     eventually(lambda: scene.queue.status(kept) == "processing")
@@ -61,7 +61,7 @@ def test_tasks_of_a_killed_worker_are_pending_again(scene: Scene) -> None:
 
 
 def test_frozen_worker_finds_its_tasks_gone(scene: Scene, freeze_seconds: float) -> None:
-    """It cancels the handlers that still run, and what others of them have come to does not count."""
+    """It cancels the handlers that still run, and the outcomes of its other handlers are not accepted."""
     frozen = scene.start("--concurrency", "10")
     scene.insert(5, {"sleep": freeze_seconds + 2, "content": True}, max_retries=1)
     scene.insert(5, {"sleep": 3, "content": True}, max_retries=1)
@@ -141,7 +141,7 @@ def test_second_signal_releases_at_once(scene: Scene) -> None:
 
 
 def test_housekeeping_from_many_sessions_at_once(scene: Scene) -> None:
-    """No deadlock, nothing charged twice, and never more than a batch in one call."""
+    """No deadlock, no double charge, and never more than one batch per call."""
     tasks = 4000
     worker = scene.queue.register(slots=tasks)
     scene.insert(tasks)
@@ -170,7 +170,7 @@ def test_housekeeping_from_many_sessions_at_once(scene: Scene) -> None:
     with ThreadPoolExecutor(12) as sessions:
         list(sessions.map(keep_house, range(12)))
 
-    # An overdue task that the rescue gets to first is charged, and then ended by its deadline all the same.
+    # The rescue may charge an overdue task first; its deadline then still ends it.
     assert scene.count("status = 'timeout' AND retry_count <= 1") == tasks / 2
     assert scene.count("status = 'pending' AND retry_count = 1") == tasks / 2
     assert scene.count("retry_count <> jsonb_array_length(attempt_errors)") == 0

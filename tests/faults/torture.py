@@ -1,4 +1,4 @@
-"""Many faults in a seeded random sequence, while producers insert and workers work; then the audit.
+"""Many faults in a seeded random sequence while producers insert and workers run, followed by the audit.
 
 python -m tests.faults.torture --faults 1000 --seed 7
 """
@@ -36,21 +36,21 @@ from tests.support.programs import installed
 from tests.support.waiting import eventually
 
 CRASH_SAFE = {"fsync": "off", "max_connections": "200", **limits.TRACKED}
-"""A crash of the server loses nothing that it has given to the kernel."""
+"""A crash of the server loses nothing that was given to the kernel."""
 
 WORKERS = len(OPTIONS)
 PRODUCERS = 2
 SLOTS = 20
 DATABASE_UNREACHABLE = 3
-"""Exit code of a worker that finds no database when it starts."""
+"""Exit code of a worker that cannot reach the database when it starts."""
 
 SETTLE_SECONDS = 180
-"""How long the queue may take to come to an end after the last fault."""
+"""Maximum seconds for the queue to empty after the last fault."""
 
 
 @dataclass
 class Report:
-    """What a run has shown."""
+    """The result of a run."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Report:
     violations: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The report, to print."""
+        """The report, for printing."""
         shown = [
             f"seed {self.seed}: {sum(self.faults.values())} faults, {self.tasks} tasks, "
             f"{len(self.violations)} violations",
@@ -94,17 +94,14 @@ FAULTS: Mapping[str, int] = {
     "give_deadline": 8,
     "housekeeping": 8,
 }
-"""What can happen, and how often, in relation."""
+"""The faults and their relative frequency."""
 
 TAKEOVERS: Mapping[str, int] = {"requeue": 1, "hand_over": 4}
-"""What makes workers report attempts that are no longer theirs."""
+"""Faults that make workers report attempts that were taken from them."""
 
 
 class Torture:
-    """One run.
-
-    prepare: called with the DSN of the migrated database. faults: what happens, with weights.
-    """
+    """One run. prepare: called with the DSN of the migrated database. faults: the faults with their weights."""
 
     def __init__(
         self,
@@ -141,7 +138,7 @@ class Torture:
         self._later: list[tuple[float, Callable[[], None]]] = []
 
     def run(self, faults: int) -> Report:
-        """Breaks things so many times, lets everything come to an end, and audits."""
+        """Injects this many faults, waits until the queue is empty, and audits."""
         with ExitStack() as stack:
             self._proxies = [stack.enter_context(Proxy(self._cluster.port)) for _ in range(WORKERS)]
             self._workers = stack.enter_context(fleet())
@@ -207,7 +204,7 @@ class Torture:
         worker.send(signal.SIGTERM)
         if self._random.random() < 0.3:
             worker.send(signal.SIGTERM)
-        # With a cut or stalled connection it cannot say goodbye, and its tasks are to be rescued.
+        # With a cut or stalled connection it cannot deregister, and its tasks must be rescued.
         self._suspects.add(worker.pid)
         self._places[place] = self._start_worker(place)
 
@@ -254,12 +251,12 @@ class Torture:
         )
 
     def _hand_over(self) -> None:
-        """Someone takes running tasks from their workers, who are told only by their next heartbeat."""
+        """Takes running tasks from their workers, which learn about it only from their next heartbeat."""
         self._execute("UPDATE content_generation_tasks SET status = 'pending' WHERE status = 'processing'")
         self._execute("NOTIFY contentq_ready")
 
     def _housekeeping(self) -> None:
-        """As cron would do it, beside the workers."""
+        """Runs housekeeping as cron would, in addition to the workers."""
         self._execute("SELECT contentq.sweep_timeouts(), contentq.rescue_dead_workers(), contentq.cleanup()")
 
     def _on_some_task(self, statuses: str, query: str) -> None:
@@ -271,7 +268,7 @@ class Torture:
             self._execute(query, [found[0][0]])
 
     def _measure_recovery(self) -> None:
-        """How long until a worker completes a task again, from the moment that the server answers."""
+        """Seconds from the first answer of the server until a worker completes a task again."""
         if not any(worker.alive for worker in self._places):
             return
         begun = time.monotonic()
@@ -283,7 +280,7 @@ class Torture:
             self.report.recovered_after.append(time.monotonic() - begun)
 
     def _produce(self, seed: int) -> None:
-        """Inserts tasks until told to stop; only what the database has acknowledged counts."""
+        """Inserts tasks until stopped; only acknowledged inserts count."""
         chance = random.Random(seed)
         insert = (
             "INSERT INTO content_generation_tasks "
@@ -302,12 +299,12 @@ class Torture:
             self._stop_producing.wait(chance.uniform(0.05, 0.3))
 
     def _operate(self) -> None:
-        """Changes what limits, until told to stop."""
+        """Changes limits until stopped."""
         while not self._stop_producing.wait(0.3):
             self._operators.change()
 
     def _sample(self) -> None:
-        """Looks at what runs, again and again."""
+        """Samples the running tasks repeatedly."""
         while not self._ended.wait(0.05):
             self._samples += self._execute(limits.SAMPLE)
 
@@ -322,7 +319,7 @@ class Torture:
             if not worker.alive:
                 raise AssertionError(f"worker {worker.pid} has ended: {worker.log()[-2000:]}")
         query = "SELECT count(*) FROM content_generation_tasks WHERE status IN ('pending', 'processing')"
-        with suppress(AssertionError):  # what has not come to an end is the auditor's to say
+        with suppress(AssertionError):  # the auditor reports tasks without a final status
             eventually(lambda: self._execute(query) == [(0,)], within=SETTLE_SECONDS)
         for worker in self._workers:
             if worker.alive:
@@ -353,7 +350,7 @@ class Torture:
         report.rescued_after = [at - self._kills[pid] for pid, at in rescues if pid in self._kills]
 
     def _pause(self, seconds: float) -> None:
-        """Waits, and does what has become due meanwhile."""
+        """Waits, and does what becomes due meanwhile."""
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
             now = time.monotonic()
@@ -365,7 +362,7 @@ class Torture:
             self._stop_producing.wait(0.02)
 
     def _supervise(self) -> None:
-        """Starts a worker again that found no database when it started, as a supervisor would."""
+        """Restarts a worker that found no database at its start, as a supervisor would."""
         for place, worker in enumerate(self._places):
             if worker.process.poll() == DATABASE_UNREACHABLE:
                 self._places[place] = self._start_worker(place)
@@ -377,7 +374,7 @@ class Torture:
         return psycopg.connect(self._dsn, autocommit=True)
 
     def _execute(self, query: str, values: list[object] | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a statement; none when the server has other worries."""
+        """The rows of a statement; empty if the server is unavailable."""
         with suppress(psycopg.OperationalError), self._connect() as connection:
             cursor = connection.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
@@ -401,7 +398,7 @@ def _plan(chance: random.Random) -> dict[str, object]:
 
 
 def main() -> int:
-    """Runs one torture; exit code 1 when a guarantee was violated."""
+    """Runs one torture run; exit code 1 if a guarantee was violated."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.torture")
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))

@@ -1,7 +1,7 @@
-"""Fleets whose models are at two providers, each with a gate of its own: how much of both together is used.
+"""Fleets with models at two providers, each with its own gate: the share used of both limits together.
 
-As a program it prints a line for each pair, for docs/explanation/how-a-claim-decides.md; without names it runs
-all of them:
+Run as a program, it prints a line for each pair, for docs/explanation/how-a-claim-decides.md. Without names it
+runs all pairs:
 
     python -m tests.faults.two_providers [PAIR ...]
 """
@@ -41,9 +41,9 @@ BUCKET = Scenario("bucket", Limits(rate=20, burst=20))
 
 @dataclass(frozen=True)
 class Pair:
-    """Two providers, of which the first is asked first.
+    """Two providers; tasks prefer the first.
 
-    closed, killed: what becomes of the first before the workers start. warm_up, measured: seconds.
+    closed, killed: what happens to the first before the workers start. warm_up, measured: seconds.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def allowed(self) -> list[float]:
-        """Calls a second that each allows."""
+        """Calls per second that each allows."""
         rates = [each.allowed or each.limits.rate or 0.0 for each in (self.first, self.second)]
         return [0.0, rates[1]] if self.closed or self.killed else rates
 
@@ -74,16 +74,16 @@ PAIRS = {
         Pair("outage", BUCKET, BUCKET, killed=True, measured=15.0),
     ]
 }
-"""By their names."""
+"""Pairs by name."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a pair, over the time measured unless a field says otherwise.
+    """The result of a pair, over the measured period unless a field states otherwise.
 
-    used: part of what both allow together. each: of each that allows something. refused: part of the calls.
-    claims: a second. charged: retries, from the beginning; put_off: attempts that were no retries. cost,
-    results_cost: of the usage, and of the results. models: the models of both, with attempts.
+    used: share of the calls that both allow together. each: the same for each with a limit. refused: share of the
+    calls. claims: per second. charged: retries, from the start; put_off: attempts without a charge. cost,
+    results_cost: according to usage, and to results. models: the models of both, with attempts.
     """
 
     used: float
@@ -107,7 +107,7 @@ class Found:
 
 
 def run(dsn: str, folder: Path, pair: Pair, having: Fleet) -> Found:
-    """Runs a fleet against the two."""
+    """Runs a fleet against both."""
     folder = folder / pair.name
     folder.mkdir()
     with (
@@ -181,7 +181,7 @@ def _measure(servers: list[ProviderProcess], queue: Queue, pair: Pair) -> Found:
 
 
 def _end_rest(queue: Queue) -> None:
-    """Deletes what waits until nothing runs: what was paid for is then all recorded."""
+    """Deletes pending tasks until nothing runs, so that all costs are recorded."""
 
     def is_over() -> bool:
         queue.run("DELETE FROM content_generation_tasks WHERE status = 'pending'")

@@ -1,4 +1,4 @@
-"""Workers of the handler openai-batch in a test, and what they and their provider are looked at with."""
+"""Workers of the handler openai-batch in a test, and queries about them and their provider."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ USAGE = (
 
 
 def full_at(number: int, gather: float = 3.0) -> str:
-    """Settings with which so many tasks are a full batch; what is less waits for a few seconds."""
+    """Settings for full batches of this size; smaller batches wait for a few seconds."""
     settings = SETTINGS.replace("max_tasks = 100", f"max_tasks = {number}")
     return settings.replace("gather_seconds = 0.1", f"gather_seconds = {gather}")
 
@@ -61,7 +61,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchProvider]:
 
 @pytest.fixture
 def start(dsn: str, tmp_path: Path) -> Iterator[StartBatches]:
-    """Starts workers of the handler, which are stopped at the end of the test."""
+    """Starts workers with the handler; they are stopped at the end of the test."""
     started: list[RunningWorker] = []
     file = tmp_path / "openai.toml"
 
@@ -91,7 +91,7 @@ def one_batch(queue: Queue) -> dict[str, Any]:
 
 
 def are_sent(queue: Queue) -> bool:
-    """Whether everything that was asked is at the provider, and no task runs."""
+    """Whether every request is at the provider and no task runs."""
     waiting = "SELECT count(*) FROM contentq.batch_requests AS r LEFT JOIN contentq.provider_batches AS b "
     waiting += "ON b.id = r.batch_id WHERE b.provider_id IS NULL"
     asked = queue.value("SELECT count(*) FROM contentq.batch_requests")

@@ -1,4 +1,4 @@
-"""What the handlers that ship are asked with: a provider of models on this machine, and programs."""
+"""The environment of handlers: a local model provider, and programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "sk-proj-Zq81mNv0Rt5Lx2Kd"
 
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes out of the environment what leads to a provider or a proxy."""
+    """Removes variables that lead to a provider or a proxy."""
     for name in list(os.environ):
         if name.startswith("OPENAI_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -30,7 +30,7 @@ def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[providers.Provider]:
-    """A provider that takes this key; the environment leads there."""
+    """A provider that accepts this key; the environment leads to it."""
     clear_environment(monkeypatch)
     with providers.running(key=KEY) as running:
         monkeypatch.setenv("OPENAI_BASE_URL", running.url)
@@ -40,7 +40,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[providers.Provider]:
 
 @pytest.fixture
 def settings_file(tmp_path: Path) -> Path:
-    """The name of a file for settings, which is not there yet."""
+    """The name of a settings file that does not exist yet."""
     return tmp_path / "openai.toml"
 
 
@@ -52,7 +52,9 @@ class Ask(Protocol):
 
 @pytest.fixture
 def ask(provider: providers.Provider, settings_file: Path) -> Ask:
-    """Runs the handler once, on a task with these columns, with these settings; returns or raises what it does."""
+    """Runs the handler once, on a task with these columns, with these settings; returns its result or raises its
+    error.
+    """
     del provider  # the environment leads to it
 
     def asked(settings: str = "", *, templates: Path | None = None, **columns: Any) -> GeneratedContent:
@@ -74,7 +76,7 @@ def ask(provider: providers.Provider, settings_file: Path) -> Ask:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Writes a Bash script; returns its path."""
+    """Writes a Bash script and returns its path."""
 
     def write(text: str) -> str:
         path = tmp_path / "write.sh"
@@ -87,7 +89,7 @@ def script(tmp_path: Path) -> Script:
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Iterator[Trace]:
-    """Tells whether processes are alive."""
+    """Reports whether processes are alive."""
     made = Trace(tmp_path / "trace")
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""Programs as handlers: running one on a task as a worker would, and hearing of its progress."""
+"""Programs as handlers: runs one on a task as a worker would, and records its progress."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support import tasks
 from tests.support.tasks import task
 
 Heard = list[tuple[float | None, str | None]]
-"""What a context was told of progress."""
+"""Progress that a context received."""
 
 Script = Callable[[str], str]
-"""Writes a Bash script; returns its path."""
+"""Writes a Bash script and returns its path."""
 
 
 def context(of: Task, previous_content: PreviousContent | None = None, heard: Heard | None = None) -> Context:
-    """A context without a database. heard: takes what is said of progress."""
+    """A context without a database. heard: collects reported progress."""
 
     def hear(fraction: float | None, note: str | None) -> None:
         if heard is not None:
@@ -30,7 +30,7 @@ def context(of: Task, previous_content: PreviousContent | None = None, heard: He
 
 
 def run(call: Callable[..., Awaitable[Any]], of: Task | None = None, heard: Heard | None = None) -> Any:
-    """What a handler returns for a task."""
+    """The result of a handler for a task."""
     given = of or task()
 
     async def main() -> Any:

@@ -1,4 +1,4 @@
-"""Title and Markdown are found in what models answer, however they wrap it."""
+"""Title and Markdown are found in answers of models, in any wrapping."""
 
 from __future__ import annotations
 

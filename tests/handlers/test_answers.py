@@ -1,4 +1,4 @@
-"""What a program's standard output means."""
+"""How a program's standard output is interpreted."""
 
 from __future__ import annotations
 

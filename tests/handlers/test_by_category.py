@@ -1,4 +1,4 @@
-"""A file that names a handler for each category: what it says, and what is wrong with it."""
+"""A file that names a handler for each category: its content and its errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes the file, and a program and settings beside it; the current folder is another."""
+    """Writes the file, and a program and settings next to it; the current folder is another."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""The handler command with real programs: what they read, what becomes of what they write, how they fail."""
+"""The handler command with real programs: their input, their output, their failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PAGE = (DOCS / "how-to/run-a-program.md").read_text(encoding="utf-8")
 
 
 def error(script: str, kind: type[HandlerError]) -> Any:
-    """The error of a program, which must be of exactly this kind."""
+    """The error of a program, which must be of exactly this class."""
     with pytest.raises(kind) as caught:
         run(CommandHandler([script]))
     assert type(caught.value) is kind
@@ -318,7 +318,7 @@ def test_no_descriptor_of_the_worker_reaches_the_program(script: Script, tmp_pat
     with (tmp_path / "secret").open("wb") as file:
         os.set_inheritable(file.fileno(), True)
         found = run(CommandHandler([script("for fd in {3..30}; do [ -e /dev/fd/$fd ] && echo $fd; done; true")]))
-    # The script that Bash reads is one.
+    # The script that Bash reads is also an open file.
     assert found is None or len(found.body.split()) <= 1
 
 

@@ -34,7 +34,7 @@ WORDS = [
     ("𠮷野家", 3),
 ]
 
-# Not only the one that runs the tests: early releases of 3.11 match some regular expressions wrongly.
+# For all versions of Python, because early releases of 3.11 match some regular expressions wrongly.
 PYTHONS = sorted({sys.executable, *filter(None, map(shutil.which, ["/usr/bin/python3", "python3", "python3.11"]))})
 
 COUNT = """

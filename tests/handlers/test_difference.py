@@ -1,4 +1,4 @@
-"""What has changed between two texts: right for any two, readable for articles, and quick for hostile ones."""
+"""Differences between two texts: correct for any two, readable for articles, and fast for hostile ones."""
 
 from __future__ import annotations
 

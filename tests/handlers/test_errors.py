@@ -1,4 +1,4 @@
-"""What handlers raise takes the time to wait in any form that they have it in, and says what it cannot take."""
+"""Errors of handlers accept the time to wait in any form, and report what they cannot accept."""
 
 from __future__ import annotations
 

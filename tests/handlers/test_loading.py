@@ -1,4 +1,4 @@
-"""A handler is found by its name, or it is said what is wrong with the name or with what it leads to."""
+"""A handler is found by its name, or the error names the problem with the name or its target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Writes modules to the current folder, which is the test's own; they are forgotten again."""
+    """Writes modules to the current folder of the test, and later removes them from the imports."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
@@ -102,7 +102,7 @@ def test_error_in_what_a_module_imports_is_told_with_the_place_where_it_arose(wr
 
 
 def test_module_that_replaces_threads_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_thread, "start_new_thread", _thread.start_new_thread)  # put back at the end
+    monkeypatch.setattr(_thread, "start_new_thread", _thread.start_new_thread)  # restored at the end
     write(
         "ours.py",
         "import _thread\n_thread.start_new_thread = lambda *given: 0\ndef write(task, context): ...",

@@ -1,8 +1,7 @@
-"""Streams that are broken at random never become an article, an unexpected exception, or a wait beyond the silence
-that is set.
+"""Streams broken at random never yield an article, an unexpected exception, or a wait beyond the set silence.
 
-The streams are those of tests/support/vendors.py. They come in without a socket, on a loop where waiting takes no
-time; a few go through one.
+The streams are those of tests/support/vendors.py. They arrive without a socket, on a loop with simulated time; a
+few use a socket.
 """
 
 from __future__ import annotations
@@ -46,13 +45,13 @@ EXAMPLES, MANY = 150, 1_000
 """Mutations of each kind in `make test`, and in `make test-all`."""
 
 EARLY = "others-end-in-each-piece"
-"""Broken after its first piece, it is an answer that has come to its end."""
+"""If cut after its first piece, it is a complete answer."""
 
 LATE = "others-filter-of-the-whole"
-"""Cut before the error at its end, it is an article."""
+"""If cut before the error at its end, it is an article."""
 
 HANG = None
-"""In place of a piece: nothing more comes."""
+"""Instead of a piece: nothing more arrives."""
 
 Pieces = list[bytes | None]
 
@@ -89,7 +88,7 @@ HARMFUL = [
 
 
 class Body:
-    """A response whose body is made of these pieces."""
+    """A response with a body of these pieces."""
 
     def __init__(self, pieces: Pieces, headers: dict[str, str]) -> None:
         self.headers = {"content-type": "text/event-stream", **headers}
@@ -130,7 +129,7 @@ def loop() -> Iterator[TimelessLoop]:
 
 
 def ask(loop: TimelessLoop, pieces: Pieces, reply: Reply | None = None) -> Answer | HandlerError:
-    """What comes of these pieces. Whatever they are, it is an answer or an error of the queue's, in time."""
+    """The result of these pieces: always an answer or an error of the queue, in time."""
     CALLER.body = Body(pieces, reply.headers if reply else {})
     of = task("Tea")
 
@@ -152,7 +151,7 @@ def ask(loop: TimelessLoop, pieces: Pieces, reply: Reply | None = None) -> Answe
 
 
 def cut_up(data: bytes, seed: int) -> Pieces:
-    """The same bytes in pieces of a random size."""
+    """The same bytes in pieces of random size."""
     chance, pieces = random.Random(seed), []
     most = chance.choice([1, 10, 100, 100, 1000, 10_000])
     while data:
@@ -163,12 +162,12 @@ def cut_up(data: bytes, seed: int) -> Pieces:
 
 
 def is_article(made: Answer | HandlerError) -> bool:
-    """Whether it is the article, and no part of it, or anything beside it."""
+    """Whether it is exactly the article."""
     return isinstance(made, Answer) and made.body == ARTICLE
 
 
 def split_events(text: str) -> list[str]:
-    """The events of a stream, each with the blank line after it."""
+    """The events of a stream, each with its blank line."""
     return [f"{each}\n\n" for each in text.replace("\r\n", "\n").split("\n\n") if each]
 
 
@@ -213,7 +212,7 @@ def check_inserted(loop: TimelessLoop, name: str, seed: int) -> None:
     if is_harmful and is_before_end and "[DONE]" not in "".join(events[:place]):
         assert not isinstance(made, Answer), inserted
     else:
-        # An error after the end may still count, when the server says that it has ended the answer.
+        # An error after the end may still count, if the server reports that it ended the answer.
         assert is_article(made) or (is_harmful and isinstance(made, HandlerError)), inserted
 
 
@@ -265,7 +264,7 @@ VALUES += [
 
 
 def check_values(loop: TimelessLoop, name: str, seed: int) -> None:
-    """Any value in the JSON of a stream may be any other."""
+    """Any value in the JSON of a stream may be replaced by any other."""
     reply, chance = STREAMS[name], random.Random(seed)
     lines = reply.body.split("\n")
     whole = [number for number, line in enumerate(lines) if line.removeprefix("data: ").startswith("{")]
@@ -283,7 +282,7 @@ def check_values(loop: TimelessLoop, name: str, seed: int) -> None:
     if isinstance(was, str) and was in PIECES and isinstance(value, bool | int | float) and value:
         assert type(made) is TemporaryError, "a piece that is no text"
     is_marked = any(mark in reply.body for mark in ("think>", "ink>", "<thought>", "<|channel|>"))
-    if isinstance(made, Answer) and not is_marked:  # what is left of a mark is text
+    if isinstance(made, Answer) and not is_marked:  # the rest of a damaged mark is text
         assert THOUGHT not in made.body
 
 

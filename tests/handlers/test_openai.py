@@ -1,4 +1,4 @@
-"""The handler `openai` asks a model with the real client, and makes content of the answer."""
+"""The handler `openai` calls a model with the real client, and makes content of the answer."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_flawed_answer_is_tried_once_more_and_not_twice(
         ask(PRICES)
     with pytest.raises(PermanentError, match=f"^the answer was {attempt}.*, for the second time; ") as second:
         ask(PRICES, error_message=str(first.value))
-    with pytest.raises(TemporaryError):  # an operator has requeued it
+    with pytest.raises(TemporaryError):  # an operator requeued it
         ask(PRICES, error_message=str(second.value))
 
     for caught in (first, second):

@@ -1,4 +1,4 @@
-"""`contentq worker --handler openai-batch`: tasks of low priority go as batches, and come back one by one."""
+"""`contentq worker --handler openai-batch`: tasks of low priority are sent as batches, and return one by one."""
 
 from __future__ import annotations
 

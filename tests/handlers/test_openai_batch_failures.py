@@ -1,4 +1,4 @@
-"""What becomes of tasks that go with a batch when lines, batches, the provider or the database fail."""
+"""Tasks in a batch when lines, batches, the provider or the database fail."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_errors_of_lines_become_what_the_ordinary_handler_makes_of_them(
     assert "the model refused: I will not" in rows["refusal"]["error_message"]
     retries = {name: row["retry_count"] for name, row in rows.items() if name not in permanent}
     assert retries == {"limited": 0, "cut": 1, "empty": 1, "down": 1, "strange": 1, "text": 1}
-    # What was paid is counted once, for good answers and for bad ones.
+    # Costs are counted once, for good and bad answers.
     paid = 6 + len(("filtered", "refusal", "cut", "empty"))
     assert queue.value("SELECT cost::float8 FROM contentq.usage_by_model") == pytest.approx(paid * 0.001)
 

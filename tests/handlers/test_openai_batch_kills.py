@@ -23,13 +23,13 @@ StartProgram = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def program(dsn: str, provider: BatchProvider, tmp_path: Path) -> Iterator[StartProgram]:
-    """Starts workers as programs of their own."""
+    """Starts workers as separate programs."""
     del provider  # the environment leads to it
     started: list[subprocess.Popen[bytes]] = []
     file = tmp_path / "openai.toml"
 
     def begin(settings: str, *options: str) -> subprocess.Popen[bytes]:
-        if not file.exists():  # one that starts meanwhile would read half of it
+        if not file.exists():  # a worker that starts meanwhile would read half of the file
             file.write_text(settings)
         with (tmp_path / f"log-{len(started)}").open("wb") as log:
             process = CONTENTQ.start(
@@ -48,7 +48,7 @@ def program(dsn: str, provider: BatchProvider, tmp_path: Path) -> Iterator[Start
 
 
 def bury(queue: Queue) -> None:
-    """Has the database find the worker dead that was killed; it would in 10 seconds."""
+    """Makes the database consider the killed worker dead now instead of after 10 seconds."""
     queue.run("UPDATE contentq.workers SET heartbeat_at = clock_timestamp() - interval '1 minute'")
     queue.run("SELECT contentq.rescue_dead_workers()")
 
@@ -112,7 +112,7 @@ def test_worker_that_is_killed_leaves_its_batch_to_another(
 def test_worker_that_is_killed_while_it_collects_leaves_the_other_answers_to_another(
     provider: BatchProvider, queue: Queue, program: StartProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tending, "ANSWERS", 2)  # of the program, too, which begins as a copy
+    monkeypatch.setattr(tending, "ANSWERS", 2)  # also in the program, which starts as a fork
     ids = add(queue, 12)
     killed = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Drafts of the handler `openai` are checked before they count, and revised: from the settings to the row."""
+"""Drafts of the handler `openai` are checked before completion, and revised: from the settings to the row."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_worker_that_is_killed_during_the_revision_loses_nothing(
 
 
 def checks_of(ask: Ask, settings: str, **columns: Any) -> str:
-    """What is said of the draft; an empty text when nothing is."""
+    """The problem with the draft, or an empty text."""
     try:
         ask(settings, **columns)
     except CheckFailed as error:

@@ -1,4 +1,4 @@
-"""What the handler `openai` takes from its environment: address, key, proxy, certificates and packages."""
+"""The environment of the handler `openai`: address, key, proxy, certificates and packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong at a provider becomes the error that tells the queue what to do, with a message that helps."""
+"""Failures of a provider become the right error for the queue, with a helpful message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def said(message: str, code: str | int | None = None, kind: str = "invalid_reque
 
 
 class SilentHandler(BaseHTTPRequestHandler):
-    """Answers 400 to what is no HTTP, as servers do, and tells no one."""
+    """Answers 400 to anything but HTTP, as servers do, and logs nothing."""
 
     def log_message(self, format: str, *arguments: Any) -> None: ...
 

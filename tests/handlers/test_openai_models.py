@@ -1,4 +1,4 @@
-"""Several models, each at a provider of its own: which is asked, what becomes of a call that it does not take."""
+"""Several models, each at its own provider: the order of calls, and the fallback after a failed one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILTERED = Rule(status=400, body={"error": {"message": "Not this.", "code": "con
 
 @pytest.fixture
 def spare(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    """A second provider, beside the one that the environment leads to."""
+    """A second provider, in addition to the one in the environment."""
     del provider
     with providers.running(key=SPARE_KEY) as running:
         monkeypatch.setenv("SPARE_KEY", SPARE_KEY)
@@ -184,7 +184,7 @@ def test_error_that_another_attempt_may_mend_comes_before_one_that_is_permanent(
 
 
 def test_models_of_one_provider_share_its_gate(provider: Provider, spare: Provider, settings_file: Path) -> None:
-    """Its refusal is for both: the second is asked only after an error that is about the model."""
+    """The refusal applies to both: the second is called only after an error about the model."""
     settings_file.write_text(
         'models = ["large", "small"]\nfall_through = ["unknown"]\n[deployments.large]\n[deployments.small]'
     )
@@ -239,7 +239,7 @@ def queue(database: Connection) -> Queue:
 
 
 def work_off(dsn: str, file: Path, concurrency: int = 10) -> None:
-    """As `contentq worker` does it, until nothing waits."""
+    """Runs as `contentq worker` does, until no task is pending."""
 
     async def work() -> None:
         handler = load("openai", settings=file)
@@ -261,7 +261,7 @@ def results(queue: Queue) -> list[Any]:
 
 
 def usage_of_results(queue: Queue) -> list[tuple[str, int, int]]:
-    """By model: attempts and tokens, as the results say."""
+    """By model: attempts and tokens, from the results."""
     rows = queue.rows(
         "SELECT result->>'model' AS model, count(*) AS number, "
         "sum((result->>'prompt_tokens')::integer + (result->>'completion_tokens')::integer)::integer AS tokens "

@@ -1,4 +1,4 @@
-"""Settings are read strictly: what is wrong is named with file and key, before any task is claimed."""
+"""Settings are parsed strictly: errors name the file and the key, before any task is claimed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`contentq worker --handler openai`, from the row to the article; the key is nowhere but in the request."""
+"""`contentq worker --handler openai`, from the row to the article; the key appears only in the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call holds is what the settings say; what a server refuses of it leads to the setting that changes it."""
+"""The request follows the settings; an error about a parameter names the setting that changes it."""
 
 from __future__ import annotations
 

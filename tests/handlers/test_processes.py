@@ -1,4 +1,4 @@
-"""A program and all that it has started end together, whatever ends them."""
+"""A program and all its child processes end together, in every case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINUX = sys.platform == "linux"
 
 
 class Running:
-    """A shell script that runs as a program, on the event loop of the test."""
+    """A shell script run as a program on the event loop of the test."""
 
     def __init__(self, script: str, trace: Trace) -> None:
         self._trace = trace
@@ -45,12 +45,12 @@ class Running:
         self.stderr += data
 
     async def begun(self) -> None:
-        """Returns when the script has said on standard error that it has begun."""
+        """Returns when the script has printed its start on standard error."""
         await asyncio.to_thread(eventually, lambda: b"begun" in self.stderr)
         assert self._trace.is_held()
 
     async def end(self) -> None:
-        """Returns when it has ended after it was cancelled."""
+        """Returns when it has ended after a cancellation."""
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(self.task, 20)
 
@@ -161,7 +161,7 @@ def test_process_that_has_left_the_group_is_not_waited_for(trace: Trace, monkeyp
     leave = f"{sys.executable} -S -c 'import os, time; os.setsid(); print(1, flush=True); time.sleep(600)'"
 
     async def main() -> None:
-        # $! is the id of the process, and of its new session.
+        # $! is the id of the process and of its new session.
         ended = await asyncio.wait_for(Running(f"{leave} & echo $!", trace).task, 20)
         if not LINUX:
             os.killpg(int(ended.stdout.split()[0]), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The prompt says what a task says; templates of the user's replace it, or parts of it."""
+"""The prompt contains the task's fields; user templates replace it or parts of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A proxy that refuses, or is down, is named, is no outage of the provider, and no fault of the task."""
+"""A proxy that refuses or is down is named; it counts neither as an outage of the provider nor as the task's
+fault.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from tests.handlers.conftest import Ask
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """A proxy that lets nobody through."""
+    """A proxy that refuses every request."""
 
     def do_POST(self) -> None:
         self._refuse()

@@ -1,4 +1,4 @@
-"""How long a provider asks to wait is understood in every form in which providers say it."""
+"""A provider's time to wait is parsed in every form in use."""
 
 from __future__ import annotations
 

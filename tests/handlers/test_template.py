@@ -1,4 +1,4 @@
-"""The handler `template` writes drafts that can be read, whatever a task says."""
+"""The handler `template` writes readable drafts for any task."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a template of the user's; returns its folder."""
+    """Writes a user template; returns its folder."""
 
     def write_one(name: str, text: str) -> Path:
         (tmp_path / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The title of a Markdown text: for every handler and command by one rule, and quickly whatever the text is."""
+"""The title of a Markdown text: one rule for all handlers and commands, and fast for any text."""
 
 from __future__ import annotations
 

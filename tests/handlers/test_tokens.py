@@ -1,4 +1,4 @@
-"""Tokens are counted as the server says them, wherever it does, and estimated where it does not."""
+"""Token counts come from the server if it reports them, and are estimated otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes of the answers and errors of servers, each in its own way of speaking (tests/support/vendors.py)."""
+"""The results of vendors' answers and errors in all their variants (tests/support/vendors.py)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def runner() -> Iterator[asyncio.Runner]:
 def handlers(
     vendor: Provider, runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, OpenAIHandler]]:
-    """By settings; they share the connections of the module, as those of a worker do."""
+    """By settings; they share the connections of the module, as handlers of a worker do."""
     del vendor  # the environment leads to it
     folder = tmp_path_factory.mktemp("settings")
     made = {}
@@ -62,7 +62,7 @@ def handlers(
 
 
 def rule_of(reply: Reply) -> Rule:
-    """How the provider of the tests sends it."""
+    """How the test provider sends it."""
     if reply.status != 200:
         return Rule(status=reply.status, headers=reply.headers, body=reply.body)
     return Rule(raw=reply.body, headers=reply.headers, spoiled_after=0 if reply.is_cut else None)

@@ -24,7 +24,7 @@ def queue(database: Connection) -> Queue:
 
 @pytest.fixture
 def connect_queue(connect: Callable[[], Connection]) -> Callable[[], Queue]:
-    """Opens the queue once more, in a session of its own."""
+    """Opens the queue once more, in a separate session."""
     return lambda: Queue(connect())
 
 
@@ -34,7 +34,7 @@ class MakeFleet(Protocol):
 
 @pytest.fixture
 def make_fleet(dsn: str) -> MakeFleet:
-    """An exporter that looks each time that it is asked."""
+    """An exporter that reads the database at each request."""
 
     def make(other_dsn: str | None = None, **options: Any) -> Fleet:
         return Fleet(Database(other_dsn or dsn), **{"kept": -1.0, **options})
@@ -44,14 +44,14 @@ def make_fleet(dsn: str) -> MakeFleet:
 
 @pytest.fixture
 def fleet(make_fleet: MakeFleet) -> Fleet:
-    """An exporter that has looked once, so that it counts from now on."""
+    """An exporter that has read once, so that it counts from now on."""
     made = make_fleet()
     made.read()
     return made
 
 
 def values(samples: Samples) -> Found:
-    """All values: by name, where there are labels by name{value,value}; (number, sum) of a histogram."""
+    """All values by name, with labels as name{value,value}; (number, sum) for a histogram."""
     found: dict[str, Any] = {}
     for family, given in samples:
         for labels, value in given.items():

@@ -21,7 +21,7 @@ ALERTS = ROOT / "docs/metrics/alerts.yml"
 EXPORTED = {name: family for family in (*FLEET, *WORKER) for name in family.sample_names}
 
 ADDED = {"instance", "job", "le"}
-"""Labels that Prometheus adds, and that of buckets."""
+"""Labels that Prometheus adds, and the label of buckets."""
 
 _ALERT = re.compile(r"^      - alert: (\w+)\n        expr: (\".+\")\n((?:        .*\n)+)", re.MULTILINE)
 
@@ -32,7 +32,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """(place, expression) of all panels and alerts."""
+    """(position, expression) of all panels and alerts."""
     for panel in panels():
         for target in panel.get("targets", []):
             yield f"panel {panel['title']}", target["expr"]

@@ -1,4 +1,4 @@
-"""What `contentq metrics` reads of the database."""
+"""The values that `contentq metrics` reads from the database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def logins(administrator: Queue, dsn: str) -> Iterator[Logins]:
 
 
 def fill(queue: Queue) -> None:
-    """Something of everything that there is a metric of."""
+    """Rows for every metric."""
     queue.run("SELECT contentq.maintain()")
     worker = queue.register(gate="api.example")
     queue.set_gate("api.example", requests_per_minute=60)

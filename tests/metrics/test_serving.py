@@ -55,7 +55,7 @@ def get(address: str, path: str, **headers: str) -> tuple[int, str, str]:
 
 
 def samples_of(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
-    """By name and the values of the labels."""
+    """By name and label values."""
     return {
         (sample.name, tuple(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
@@ -65,13 +65,13 @@ def samples_of(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
 
 @pytest.fixture
 def wrong() -> dict[str, str]:
-    """What is wrong, by page."""
+    """The problem, by page."""
     return {}
 
 
 @pytest.fixture
 def address(wrong: dict[str, str], fleet: Fleet) -> Iterator[str]:
-    """Where the pages of an exporter are."""
+    """The addresses of an exporter's pages."""
     pages = Pages(Exposition(fleet.read), lambda: wrong.get("alive"), lambda: wrong.get("ready"))
     with serving(pages, "127.0.0.1", 0) as (host, port):
         yield f"http://{host}:{port}"
@@ -151,7 +151,7 @@ def test_samples_that_are_not_declared_are_refused() -> None:
 
 @pytest.fixture
 def start(dsn: str, tmp_path: Path) -> Iterator[StartServing]:
-    """Starts a program that serves; gives the process and the address that its log names."""
+    """Starts a serving program; returns the process and the address in its log."""
     (tmp_path / "own.py").write_text(HANDLERS)
     started: list[subprocess.Popen[bytes]] = []
 

@@ -1,4 +1,4 @@
-"""The models in an AsyncSession: nothing that is read afterwards needs the database without an await."""
+"""The models in an AsyncSession: later reads of attributes need no database access without an await."""
 
 from __future__ import annotations
 

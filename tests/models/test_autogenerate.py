@@ -44,7 +44,7 @@ NOTHING = """
     Table("invoices", metadata, Column("id", Integer, primary_key=True), Column("number", String(20)))
     target_metadata = metadata
 """
-"""A host that has nothing to do with the three tables."""
+"""A host unrelated to the three tables."""
 
 SHIPPED = (
     NOTHING
@@ -53,7 +53,7 @@ SHIPPED = (
     target_metadata = [metadata, contentq.models.Base.metadata]
 """
 )
-"""One that uses the models of contentq."""
+"""A host that uses contentq's models."""
 
 COPIED = (
     NOTHING
@@ -63,7 +63,7 @@ COPIED = (
         table.to_metadata(metadata)
 """
 )
-"""One that has copied them into metadata of its own."""
+"""A host that has copied them into its own metadata."""
 
 OWN = """
     from contentq.models import AccountMixin, ContentMixin, TaskMixin
@@ -96,7 +96,7 @@ OWN = """
     Table("invoices", Base.metadata, Column("id", Integer, primary_key=True), Column("number", String(20)))
     target_metadata = Base.metadata
 """
-"""One that has classes of its own, made with the mixins, on the tables of SMALL_KEYS."""
+"""A host with its own classes, built from the mixins, on the tables of SMALL_KEYS."""
 
 PLAIN = """
     from sqlalchemy import (
@@ -127,7 +127,7 @@ PLAIN = """
     Table("invoices", metadata, Column("id", Integer, primary_key=True), Column("number", String(20)))
     target_metadata = metadata
 """
-"""One whose classes know nothing of contentq, on the tables of LARGE_KEYS."""
+"""A host with classes that do not know contentq, on the tables of LARGE_KEYS."""
 
 HOSTS = {
     "no model": (None, NOTHING),
@@ -146,7 +146,7 @@ Autogenerate = Callable[..., str]
 
 @pytest.fixture
 def autogenerate(tmp_path: Path, empty_dsn: str) -> Autogenerate:
-    """Makes the project of a host, and a revision in it; returns what its upgrade() does, "pass" for nothing."""
+    """Creates a host's project and a revision in it; returns the body of its upgrade(), or "pass"."""
 
     def run(host: str, options: str = "include_object=contentq.alembic_filter()") -> str:
         (tmp_path / "versions").mkdir(exist_ok=True)

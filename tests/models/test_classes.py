@@ -1,4 +1,4 @@
-"""The classes as such: how they show themselves, and what may be made of them."""
+"""The classes: their representation, and the restrictions on their use."""
 
 from __future__ import annotations
 

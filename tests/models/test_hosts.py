@@ -1,4 +1,4 @@
-"""The models on tables that a host had before, and in a schema of their own."""
+"""The models on tables that a host had before, and in a separate schema."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_key_that_four_bytes_do_not_hold_is_looked_up_in_any_table(dsn: str) -> 
 
 @pytest.fixture
 def elsewhere(empty_dsn: str) -> Engine:
-    """The three tables are in schema queue; in public there is another accounts."""
+    """The three tables are in schema queue; public has another accounts table."""
     contentq.migrate(empty_dsn, schema="queue")
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE accounts (id uuid PRIMARY KEY, owner text)")

@@ -1,4 +1,4 @@
-"""The models declare exactly the tables that the migrations make."""
+"""The models declare exactly the tables that the migrations create."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.engines import engine_of
 
 @pytest.fixture
 def declared(empty_dsn: str) -> Iterator[Connection]:
-    """A database made by create_all() alone."""
+    """A database created by create_all() alone."""
     Base.metadata.create_all(engine_of(empty_dsn))
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         yield connection

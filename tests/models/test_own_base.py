@@ -1,4 +1,4 @@
-"""Models that a host makes on a Base of its own, with the mixins."""
+"""Models that a host builds on its own Base with the mixins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Base(DeclarativeBase):
 
 
 class User(AccountMixin, Base):
-    """Without a foreign key that leads to it from contents."""
+    """Without a foreign key from contents."""
 
     __tablename__ = "accounts"
 
@@ -51,7 +51,7 @@ class Job(TaskMixin, Base):
 
 
 class Comment(Base):
-    """A table of the host's that leads to a task."""
+    """A table of the host that references a task."""
 
     __tablename__ = "comments"
 
@@ -99,7 +99,7 @@ def test_rules_of_the_database_hold(session: Session) -> None:
 
 
 def classes_of(base: Any, key: Any, schema: str | None = None) -> tuple[Any, Any, Any]:
-    """Makes the three classes on a base; schema: as each class names it."""
+    """Creates the three classes on a base; schema: as set on each class."""
     place = {"schema": schema} if schema else {}
     prefix = f"{schema}." if schema else ""
 
@@ -171,7 +171,7 @@ def test_tables_in_another_schema(empty_dsn: str, named_by: str) -> None:
 
 
 def test_accounts_of_several_kinds(dsn: str) -> None:
-    """A host's own inheritance works: rows say of which class they are."""
+    """A host's own inheritance works: rows contain their class."""
 
     class Own(DeclarativeBase):
         pass

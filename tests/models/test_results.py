@@ -1,4 +1,4 @@
-"""JSON of a task: what is changed in place is never lost without a word."""
+"""JSON of a task: changes in place are never lost silently."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_change_in_place_is_refused(
 
 
 def test_there_is_no_other_way_to_change_it(task: ContentGenerationTask) -> None:
-    """A method that a later Python adds to dict or list shows up here."""
+    """Detects methods that later Python versions add to dict or list."""
     harmless = {"copy", "fromkeys", "get", "items", "keys", "values", "count", "index"}
     result: Any = task.result
     for value in (result, result["parts"]):
@@ -171,7 +171,7 @@ def test_json_null_is_still_to_be_had(session: Session, task: ContentGenerationT
 
 
 def test_none_leaves_the_defaults_of_the_table(session: Session, account: Account) -> None:
-    """As a form sends what was not filled in."""
+    """As a form sends empty fields."""
     task = ContentGenerationTask(
         account_id=account.id, result=None, attempt_errors=None, progress=None, priority=None, status=None
     )

@@ -1,4 +1,4 @@
-"""What the types of the models promise beyond SQLAlchemy's own."""
+"""Guarantees of the models' types beyond SQLAlchemy's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_progress_is_a_float(session: Session, account: Account) -> None:
 
 
 def kind(type_: Any) -> str | None:
-    """What sqladmin finds: the first of the types that it has a field for among the classes of a type."""
+    """The field that sqladmin chooses: for the first class of a type's MRO that it supports."""
     fields = ("String", "Text", "Boolean", "DateTime", "Integer", "Numeric", "JSON", "JSONB")
     for each in type(type_).__mro__:
         for name in (each.__name__, type(getattr(each, "impl", None)).__name__):

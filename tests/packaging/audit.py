@@ -1,8 +1,8 @@
 """Looks up known advisories with pip-audit: python -m tests.packaging.audit
 
-It audits the oldest versions that pyproject.toml allows, and what is installed where it runs. The advisories come
-from PyPI alone. Where they cannot be had, or not within a minute, it says so and ends with 0: the network does not
-fail a build. It ends with 1 when there is an advisory that a newer version is free of.
+It audits the oldest versions that pyproject.toml allows, and the packages installed where it runs. The advisories
+come from PyPI alone. If they are unavailable for a minute, it reports that and exits with 0, because the network
+must not fail a build. It exits with 1 if a newer version fixes an advisory.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ from tests.packaging.bounds import everything, oldest
 from tests.packaging.building import make_environment
 
 PROBE = "https://pypi.org/pypi/jinja2/3.1.5/json"
-"""A release of which advisories are known. An index that has none for it has none at all; pip-audit would then
-find nothing, and say that all is well."""
+"""A release with known advisories.
+
+An index without advisories for it has none for any package; pip-audit would then report that all is well.
+"""
 
 LIMIT = 60.0
-"""Seconds for all of it."""
+"""Seconds for the whole audit."""
 
 _OF_PYTHON = ("contentq", "pip", "setuptools", "wheel")
-"""What is installed beside dependencies: contentq, and what Python puts into an environment."""
+"""Installed packages that are not dependencies: contentq, and those that Python puts into an environment."""
 
 
 class Unavailable(Exception):
-    """The advisories cannot be had; the text says why."""
+    """The advisories are unavailable; the text states why."""
 
 
 def main() -> int:
-    """Audits; returns the exit code."""
+    """Runs the audit and returns the exit code."""
     give_up = time.monotonic() + LIMIT
     lists = {"the lower bounds": oldest(everything()), "what is installed": _installed()}
     try:
@@ -54,7 +56,7 @@ def main() -> int:
 
 
 def advisories(what: str, report: Mapping[str, Any]) -> list[str]:
-    """A line for each advisory that a newer version is free of, from what pip-audit reports as JSON."""
+    """A line for each advisory in the JSON of pip-audit that a newer version fixes."""
     return [
         f"{what}: {each['name']} {each['version']}: {advisory['id']}, fixed in {advisory['fix_versions'][0]}"
         for each in report["dependencies"]

@@ -12,7 +12,7 @@ _BOUND = re.compile(r"([\w-]+)(?:\[[\w,-]+\])?>=([\d.]+)")
 
 
 def oldest(requirements: Iterable[str]) -> dict[str, str]:
-    """The lowest version that each of these allows, by the name of the package; contentq itself has none."""
+    """The lowest version that each of these allows, by package name; contentq itself has none."""
     found: dict[str, str] = {}
     for each in requirements:
         if each.startswith("contentq["):
@@ -24,7 +24,7 @@ def oldest(requirements: Iterable[str]) -> dict[str, str]:
 
 
 def needed(*extras: str) -> list[str]:
-    """What an installation with these extras needs."""
+    """The requirements of an installation with these extras."""
     project = tomllib.loads((building.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [
         *project["dependencies"],
@@ -33,6 +33,6 @@ def needed(*extras: str) -> list[str]:
 
 
 def everything() -> list[str]:
-    """What contentq, its extras, its tests and its build need."""
+    """The requirements of contentq, its extras, its tests and its build."""
     document = tomllib.loads((building.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [*needed(*document["project"]["optional-dependencies"]), *document["build-system"]["requires"]]

@@ -1,4 +1,4 @@
-"""Building the distributions, and empty environments to install them into."""
+"""Builds the distributions, and empty environments to install them in."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SOURCES = (
     "tests",
     "worker",
 )
-"""What a checkout holds."""
+"""The files of a checkout."""
 
 
 def copy_of_the_project(folder: Path) -> Path:
-    """Copies the project as a fresh checkout of it would be."""
+    """Copies the project as a fresh checkout."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in SOURCES:
         source = ROOT / name
@@ -46,7 +46,7 @@ def copy_of_the_project(folder: Path) -> Path:
 
 
 _MADE: dict[str, Path] = {}
-"""What was made once for all tests of this run."""
+"""Artifacts made once for all tests of this run."""
 
 
 def wheel(factory: pytest.TempPathFactory) -> Path:
@@ -65,7 +65,7 @@ def build(project: Path, output: Path, kind: str) -> Path:
 
 
 def environment_with_wheel(factory: pytest.TempPathFactory) -> Path:
-    """An environment outside the checkout into which the wheel was installed, with the embedded server."""
+    """An environment outside the checkout with the wheel and the embedded server."""
     if "environment" not in _MADE:
         folder = factory.mktemp("installed") / "environment"
         make_environment(folder)
@@ -76,7 +76,7 @@ def environment_with_wheel(factory: pytest.TempPathFactory) -> Path:
 
 
 def environment_with_release(factory: pytest.TempPathFactory, version: str) -> Path:
-    """An environment with a version that was published."""
+    """An environment with a published version."""
     folder = factory.mktemp("released") / version
     make_environment(folder)
     run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", f"contentq=={version}"])
@@ -96,12 +96,12 @@ def environment_to_install_into(factory: pytest.TempPathFactory, folder: Path) -
 
 
 def make_environment(folder: Path) -> None:
-    """Makes a virtual environment with nothing but pip in it."""
+    """Creates a virtual environment that contains only pip."""
     venv.create(folder, with_pip=True, symlinks=True)
 
 
 def run(command: list[str], **options: object) -> str:
-    """Runs a program; returns its output. Fails the test, with all that it said, when it ends with an error."""
+    """Runs a program and returns its output. Fails the test with the whole output if it ends with an error."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The look-up of advisories fails a build for an advisory, and never for the network."""
+"""The check for advisories fails a build for an advisory, and never for a network error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oldest versions that pyproject.toml allows are enough."""
+"""The oldest versions that pyproject.toml allows are sufficient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def _oldest() -> dict[str, str]:
-    """What an installation with the extras `openai` and `metrics` needs, each at its oldest version."""
+    """The requirements with the extras `openai` and `metrics`, each at its oldest version."""
     return bounds.oldest(bounds.needed("openai", "metrics"))
 
 

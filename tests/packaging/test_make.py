@@ -1,4 +1,4 @@
-"""`make run` on a fresh copy of the project, wherever that is and whatever the environment says."""
+"""`make run` works on a fresh copy of the project, in any folder and environment."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ case "$*" in
 esac
 exec "{real}" "$@"
 """
-"""What Debian's python3 does as long as python3-venv is not installed."""
+"""The behaviour of Debian's python3 without python3-venv."""
 
 
 def _environment(**more: str) -> dict[str, str]:
-    """The environment of the tests, without what would lead `make` back to this checkout."""
+    """The environment of the tests, without variables that would lead `make` back to this checkout."""
     left_out = ("CONTENTQ_", "PG", "MAKE", "MFLAGS", "DATABASE_URL", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, **more}
@@ -69,7 +69,7 @@ def test_make_run_ends_with_an_article_and_a_second_run_works_too(fresh: Path) -
 
 
 def _go_on_as_suggested(folder: Path, printed: str) -> None:
-    """Pastes the last lines of `make run` into a shell of the folder, then the hello world of README.md."""
+    """Pastes the last lines of `make run` into a shell in the folder, then the hello world of README.md."""
     statements, export = _suggested(printed), _line(printed, "export ")
     hello = next(part for part in sections_of(ROOT / "README.md") if part.heading == "Hello, world")
     exported = next(block.text for block in hello.blocks if block.text.startswith("export "))

@@ -1,4 +1,4 @@
-"""A database that an earlier release made and filled becomes, by `contentq migrate`, what a new one would be."""
+"""`contentq migrate` turns a database filled by an earlier release into what a new one would be."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RELEASED: tuple[str, ...] = ()
 """The versions on PyPI, oldest first. Add one when it is released."""
 
 THIS_COMMIT = "this commit"
-"""Its wheel, as if it were released: shows that this test works, and that migrating again changes nothing."""
+"""Its wheel, as if it were released: tests this test, and that migrating again changes nothing."""
 
 pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(params=[*RELEASED, THIS_COMMIT])
 def released(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program of a release, in an environment of its own."""
+    """The program of a release, in a separate environment."""
     if request.param == THIS_COMMIT:
         return building.environment_with_wheel(tmp_path_factory) / "bin/contentq"
     return building.environment_with_release(tmp_path_factory, request.param) / "bin/contentq"

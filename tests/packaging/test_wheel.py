@@ -1,4 +1,4 @@
-"""The wheel works by itself, away from the checkout."""
+"""The wheel works outside the checkout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.packaging import building
 pytestmark = pytest.mark.thorough
 
 _OUTSIDE = {"PATH": os.defpath, "PYTHONUTF8": "1"}
-"""Nothing of the environment of the tests."""
+"""An environment without the variables of the tests."""
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def sdist(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs in an environment into which the wheel was installed."""
+    """The folder of the programs in an environment with the wheel installed."""
     return building.environment_with_wheel(tmp_path_factory) / "bin"
 
 
 def _contents(archive: Path) -> dict[str, bytes]:
-    """What is in a wheel, but for the list of its own checksums."""
+    """The content of a wheel, without the list of its own checksums."""
     with zipfile.ZipFile(archive) as opened:
         return {name: opened.read(name) for name in opened.namelist() if not name.endswith("/RECORD")}
 

@@ -1,1 +1,1 @@
-"""The parts of docs/reference/ that are generated: from the program, from its source, and from the catalogue."""
+"""The generated parts of docs/reference/: from the program, its source, and the catalogue."""

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference/ anew: `python -m tests.reference`."""
+"""Writes the generated parts of docs/reference/ again: `python -m tests.reference`."""
 
 from __future__ import annotations
 

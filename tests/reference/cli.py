@@ -47,7 +47,7 @@ def _about(command: click.Command, context: click.Context, level: int) -> Iterat
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """The help text; what click prints line by line becomes a block."""
+    """The help text; line-by-line passages of click become a block."""
     for paragraph in re.split(r"\n\s*\n", text.strip()):
         if paragraph.lstrip().startswith("\b"):
             yield "\n".join(f"    {line.strip()}" for line in paragraph.strip().splitlines()[1:]) + "\n"

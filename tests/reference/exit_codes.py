@@ -11,12 +11,12 @@ from tests.reference.page import TO_WRITE, code, prose, table
 
 
 def meanings() -> dict[int, str]:
-    """What each code means."""
+    """The meaning of each code."""
     return {int(number): text for number, text in re.findall(r"^ +(\d+)  (.+)$", EXIT_CODES, re.MULTILINE)}
 
 
 def codes(by_hand: Mapping[str, str]) -> str:
-    """A row for each code; what to do is written by hand."""
+    """A row for each code; the actions are written by hand."""
     return table(
         ["code", "meaning", "what to do"],
         [

@@ -21,7 +21,7 @@ _PLACE = re.compile(r"%(?:%|[-#0 +]*\d*(?:\.\d+)?[a-z])")
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """A line of the log. text: with … in the place of each value. level: the levels that it may have."""
+    """A log line. text: with … for each value. level: the levels that it may have."""
 
     logger: str
     text: str
@@ -29,7 +29,7 @@ class Event:
 
 
 def events(by_hand: Mapping[str, str]) -> str:
-    """A table for each logger; what an event means is written by hand."""
+    """A table for each logger; the meaning of events is written by hand."""
     parts = []
     found = all_events()
     for logger in sorted({event.logger for event in found}):
@@ -76,7 +76,7 @@ def _events_of(path: Path) -> Iterator[Event]:
 
 
 def _logger(value: ast.expr, module: ast.Module) -> str | None:
-    """The name of the logger that this is, if it is one."""
+    """The name of the logger in this expression, if it is one."""
     if isinstance(value, ast.Name):
         value = next(_assigned(value.id, module), value)
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "getLogger":
@@ -97,7 +97,7 @@ def _level_names(node: ast.expr, at: ast.AST, parents: Mapping[ast.AST, ast.AST]
 
 
 def _texts(node: ast.expr, at: ast.AST, parents: Mapping[ast.AST, ast.AST], module: ast.Module) -> Iterator[str]:
-    """The texts that an expression may be, as far as the module says."""
+    """The possible texts of an expression, as far as the module determines them."""
     if isinstance(node, ast.IfExp):
         yield from _texts(node.body, at, parents, module)
         yield from _texts(node.orelse, at, parents, module)
@@ -121,7 +121,7 @@ def _constants(*nodes: ast.expr) -> Iterator[str]:
 
 
 def _assigned(name: str, *places: ast.AST) -> Iterator[ast.expr]:
-    """What a name is assigned to, anywhere within these."""
+    """The values assigned to a name anywhere within these."""
     for node in (each for place in places for each in ast.walk(place)):
         if isinstance(node, ast.Assign) and any(
             isinstance(each, ast.Name) and each.id == name for each in node.targets
@@ -134,7 +134,7 @@ def _parameters(function: _Function) -> list[str]:
 
 
 def _passed(name: str, function: _Function, module: ast.Module) -> Iterator[tuple[ast.Call, ast.expr]]:
-    """The calls of a function in its module, with what each passes as this parameter."""
+    """The calls of a function in its module, with the argument of this parameter."""
     place = _parameters(function).index(name)
     for call in ast.walk(module):
         if isinstance(call, ast.Call) and function.name in (

@@ -1,7 +1,7 @@
 """A page with generated parts, each between two comments: `<!-- generated: name -->` and `<!-- end: name -->`.
 
-Everything outside them is written by hand. So is the last cell of a row where a table has a column for it: it
-stays as long as the first cell does.
+The text outside them is written by hand. So is the last cell of a row if the table has a column for it; it is kept
+as long as the first cell exists.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.docs.markdown import ROOT
 FOLDER = ROOT / "docs/reference"
 
 TO_WRITE = "TO BE WRITTEN"
-"""What stands in a new row where a person has to write."""
+"""The placeholder in a new row for handwritten text."""
 
 _PART = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
 _ROW = re.compile(r"^\| (.+?) \| (?:.+ \| )?(.*?) \|$", re.MULTILINE)
@@ -36,7 +36,7 @@ def names(path: Path) -> list[str]:
 
 
 def part(path: Path, name: str) -> str:
-    """One generated part as it is on the page."""
+    """One generated part, as it is on the page."""
     return next(found[3] for found in _PART.finditer(path.read_text(encoding="utf-8")) if found[2] == name)
 
 
@@ -50,12 +50,12 @@ def filled(path: Path, parts: Mapping[str, str]) -> str:
 
 
 def by_hand(path: Path, name: str) -> dict[str, str]:
-    """The last cell of each row of the tables in a part, by the first cell."""
+    """The last cell of each table row in a part, by the first cell."""
     return dict(_ROW.findall(part(path, name)))
 
 
 def lost(path: Path, parts: Mapping[str, str]) -> dict[str, str]:
-    """The cells written by hand whose rows are gone, in parts that wait for cells to be written."""
+    """The handwritten cells whose rows are gone, in parts with cells to fill in."""
     return {
         key: cell
         for name, text in parts.items()
@@ -76,13 +76,13 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A text of the program for a page: options and names are code, and nothing else is markup."""
+    """A text of the program for a page: options and names become code; there is no other markup."""
     parts = _CODE.split(" ".join(text.split()))
     return "".join(each if number % 2 else _marked(each) for number, each in enumerate(parts))
 
 
 def with_names(text: str, names: Iterable[str]) -> str:
-    """The text with these names as code where a sentence explains them, as in `name: …`."""
+    """The text with these names as code if a sentence explains them, as in `name: …`."""
     return re.sub(rf"(?:^|(?<=[.;] ))({'|'.join(map(re.escape, names)) or '(?!)'})(?=:)", r"`\1`", text)
 
 

@@ -1,4 +1,4 @@
-"""Which page has which generated parts."""
+"""The generated parts of each page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.databases import Connection
 
 
 def parts(database: Connection) -> Iterator[tuple[Path, Mapping[str, str]]]:
-    """Each page that has generated parts, with these."""
+    """Each page with generated parts, with these parts."""
     yield FOLDER / "cli.md", {"commands": cli.commands()}
     codes = FOLDER / "exit-codes.md"
     yield codes, {"codes": exit_codes.codes(by_hand(codes, "codes"))}

@@ -24,21 +24,21 @@ def functions() -> str:
 
 
 def for_handlers() -> str:
-    """What a handler gets and returns."""
+    """The input and output of a handler."""
     names = [name for name in contentq.__all__ if _is_class(name) and not _is_error(name) and name != "NewTask"]
     seen: set[type] = set()
     return "\n".join(_class(name, getattr(contentq, name), seen) for name in names)
 
 
 def errors() -> str:
-    """The errors, with those that they derive from."""
+    """The errors, with their base classes."""
     return "\n".join(
         _error(getattr(contentq, name)) for name in contentq.__all__ if _is_class(name) and _is_error(name)
     )
 
 
 def new_task() -> str:
-    """The columns that submit() takes."""
+    """The columns that submit() accepts."""
     return _attributes(contentq.NewTask.__annotations__)
 
 
@@ -59,7 +59,7 @@ def _function(name: str, function: Any, level: int = 3) -> str:
 
 
 def _class(name: str, described: type, seen: set[type]) -> str:
-    """Its members, with those of its bases unless an earlier class has shown them."""
+    """Its members, and those of its bases unless an earlier class has listed them."""
     parts = [f"### {name}\n", *_paragraphs(described)]
     if is_dataclass(described) or issubclass(described, tuple):
         parts.append(_attributes(described.__annotations__))
@@ -127,7 +127,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _annotation(annotation: Any) -> str:
-    """An annotation as it is written in the source, without the names of modules."""
+    """An annotation as in the source, without module names."""
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__forward_arg__", str(annotation))
     text = re.sub(r"\bRequired\[(\w+)\]", r"\1", text)
     return re.sub(r"\b[a-z_]+\.(?=[A-Z])", "", text).strip("\"'")
@@ -139,7 +139,7 @@ def _paragraphs(described: Any) -> Iterator[str]:
 
 
 def _names(described: Any) -> list[str]:
-    """What a docstring explains: parameters of a function, or of a class."""
+    """The explanations in a docstring: parameters of a function or a class."""
     if inspect.isclass(described):
         described = described.__init__ if inspect.isfunction(described.__init__) else described.__new__
     return [*inspect.signature(described).parameters] if inspect.isfunction(described) else []

@@ -1,4 +1,4 @@
-"""docs/reference/sql.md: tables, views and functions of a migrated database, as its COMMENTs describe them."""
+"""docs/reference/sql.md: tables, views and functions of a migrated database, from their COMMENTs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ INTERNAL_TABLES = {
     "silent_commits",
     "wakeups",
 }
-"""Tables that nobody but contentq's own functions reads; they may change with any release."""
+"""Tables that only contentq's own functions read; they may change with any release."""
 
 OF_TABLES = {"accounts": "accounts", "contents": "contents", "tasks": "content_generation_tasks"}
-"""The views that show a table as it is."""
+"""The views that show a table unchanged."""
 
 SETTINGS = "settings"
-"""The table that has a page of its own."""
+"""The table with a separate page."""
 
 PRODUCER, WORKER, OPERATOR = "contentq_producer", "contentq_worker", "contentq_operator"
 READER, REVIEWER = "contentq_reader", "contentq_reviewer"
@@ -82,7 +82,7 @@ _FUNCTIONS = """
 
 
 def tables(database: Connection) -> str:
-    """The tables that are there for others to read, with their columns."""
+    """The tables for others to read, with their columns."""
     found = {
         name: (oid, name if schema == "public" else f"contentq.{name}", comment)
         for oid, schema, name, comment in database.execute(_RELATIONS, ["r"]).fetchall()
@@ -111,7 +111,7 @@ def views(database: Connection) -> str:
 
 
 def functions(database: Connection) -> str:
-    """The functions that are not internal, by who may call them."""
+    """The functions that are not internal, by the roles that may call them."""
     roles, order = _grants()
     by_audience: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, arguments, result, comment in database.execute(_FUNCTIONS).fetchall():
@@ -129,7 +129,7 @@ def functions(database: Connection) -> str:
 
 
 def settings(database: Connection, by_hand: Mapping[str, str]) -> str:
-    """The settings, with what is written by hand about each."""
+    """The settings, with the handwritten notes on each."""
     oid = next(oid for oid, _, name, _ in database.execute(_RELATIONS, ["r"]).fetchall() if name == SETTINGS)
     rows = [
         [
@@ -178,7 +178,7 @@ def _function(name: str, arguments: str, result: str, comment: str, roles: set[s
 
 
 def _grants() -> tuple[defaultdict[str, set[str]], dict[str, int]]:
-    """From sql/roles.sql: which roles may call a function, and the order in which functions are listed there."""
+    """From sql/roles.sql: the roles that may call a function, and the order of the functions in that file."""
     text = (ROOT / "sql/roles.sql").read_text(encoding="utf-8")
     listed = re.search(r"functions constant jsonb := '(\{.+?\})'", text, re.DOTALL)
     assert listed is not None
@@ -207,7 +207,7 @@ def _type(name: str) -> str:
 def _default(expression: str | None, identity: bool) -> str:
     if identity:
         return "next id"
-    if expression and "|" in expression:  # which would end a cell of a table
+    if expression and "|" in expression:  # which would end a table cell
         return "generated"
     return code(_without_casts(expression)) if expression else ""
 

@@ -1,4 +1,4 @@
-"""The generated parts of docs/reference/ are what the program and the catalogue say now."""
+"""The generated parts of docs/reference/ match the program and the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom the tests of this folder attack as, and what they attack."""
+"""The attackers of the tests in this folder, and their targets."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def queue(database: Connection) -> Queue:
 
 @pytest.fixture
 def connect_queue(connect: Callable[[], Connection]) -> Callable[[], Queue]:
-    """Opens the queue once more, in a session of its own."""
+    """Opens the queue once more, in a separate session."""
     return lambda: Queue(connect())
 
 
 @pytest.fixture
 def bare(empty_dsn: str) -> Iterator[Queue]:
-    """A session in the database of `empty_dsn`, which is not migrated yet."""
+    """A session in the database of `empty_dsn`, which is not migrated."""
     with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         yield Queue(connection)
 
 
 @pytest.fixture
 def owner(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
-    """The owner of the tables; the roles of sql/roles.sql are applied."""
+    """The owner of the tables, with the roles of sql/roles.sql applied."""
     queue = Queue(database)
     with applied_roles(queue, server, dsn):
         yield queue
@@ -56,7 +56,7 @@ def logins(owner: Queue, dsn: str) -> Iterator[Logins]:
 
 @pytest.fixture
 def role(queue: Queue) -> Iterator[str]:
-    """A role that may do nothing but connect."""
+    """A role that may only connect."""
     if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         pytest.skip("the user of CONTENTQ_TEST_DSN may not make roles and act as them")
     name = f"contentq_stranger_{token_hex(4)}"
@@ -73,7 +73,7 @@ class StartWorker(Protocol):
 
 @pytest.fixture
 def start_worker(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartWorker]:
-    """Starts workers with the handler template, as programs; their log is in the attribute `log` of each."""
+    """Starts workers with the handler template as programs; the attribute `log` of each is its log."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*options: str) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""How long an event loop keeps its other tasks waiting while it works at something."""
+"""How long an event loop delays its other tasks while it works."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def longest_pause(work: Callable[[], Awaitable[Any]]) -> tuple[float, float]:
-    """Seconds: the longest between two turns of another task while this is done, and those that it took in all.
+    """Processor seconds while this is done: the longest between two turns of another task, and the total.
 
-    Of processor time of this process, all threads: what others do on the machine does not count.
+    Processor time of all threads of this process, so that other processes do not count.
     """
 
     async def main() -> tuple[float, float]:

@@ -1,5 +1,8 @@
-"""What someone plants in schemas in which everyone may create: objects that fit better, or are found earlier, than
-PostgreSQL's own. Each notes who has run it."""
+"""Objects planted in schemas in which everyone may create. They match better, or are found earlier, than
+PostgreSQL's own.
+
+Each records the role that has run it.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +39,14 @@ _ARGUMENTS = [
     ["timestamptz", "text"],
     ["text", "timestamptz"],
 ]
-"""Of functions; operators have any two of the types."""
+"""Types of functions; operators take any two of them."""
 _OPERATORS = ["=", "<>", "<", "<=", ">", ">=", "||", "->", "->>", "+", "-", "*", "/", "~", "~~", "%"]
 _RESULTS = {"||": "text", "->": "jsonb", "->>": "text", "+": "timestamptz", "-": "interval", "*": "interval"}
 
 _NOTE = """
     CREATE FUNCTION {schema}.{name}({arguments}) RETURNS {result} LANGUAGE plpgsql SET search_path = pg_catalog AS
     $note$ BEGIN INSERT INTO planted.ran VALUES (current_user, {what}); RETURN NULL; END $note$"""
-"""In a transaction that only reads it fails, which shows as well."""
+"""It fails in a read-only transaction, which also shows that it ran."""
 
 _VIEWS = [
     "alembic_version",
@@ -64,13 +67,13 @@ _VIEWS = [
     "pg_constraint",
     "pg_trigger",
 ]
-"""Of relations: PostgreSQL's, and contentq's."""
+"""Names of relations of PostgreSQL and contentq."""
 
 _DOMAINS = ("text", "regclass", "jsonb", "json", "timestamptz", "oid", "xid", "xid8", "regnamespace", "name")
 
 
 def plant(queue: Queue, role: str, schema: str) -> None:
-    """Has a role create all of it in a schema in which it may; the session is a superuser's again afterwards."""
+    """Has a role create all of them in a schema in which it may. The session is a superuser's again afterwards."""
     names = _names_of_functions(queue)
     queue.run(f"SET ROLE {role}")
     queue.run("SET search_path = pg_catalog")
@@ -100,7 +103,7 @@ def plant(queue: Queue, role: str, schema: str) -> None:
 
 
 def _names_of_functions(queue: Queue) -> list[str]:
-    """PostgreSQL's own functions that contentq calls somewhere."""
+    """PostgreSQL functions that contentq calls somewhere."""
     texts = [
         file.read_text() for file in [*SQL.rglob("*.sql"), *Path(SQL).parent.rglob("worker/contentq/**/*.py")]
     ]

@@ -1,4 +1,4 @@
-"""Nobody can stop the others by the size or the number of what they insert."""
+"""Nobody can block others by the size or number of inserted rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def handler(task, context):
 """
 
 MEMORY = 800 * MB
-"""Bytes of address space that the worker may have: some 400 MB are its own."""
+"""Maximum address space of the worker in bytes. Some 400 MB are its own."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def queue(database: Connection) -> Queue:
 def test_large_tasks_do_not_keep_a_worker_with_little_memory_from_honest_ones(
     dsn: str, queue: Queue, tmp_path: Path
 ) -> None:
-    """Together they are a gigabyte, more than the worker may have; all of them end, and the honest one."""
+    """Together they are a gigabyte, more than the worker may use. All of them end, and so does the honest one."""
     queue.run("UPDATE contentq.settings SET max_text_bytes = 500000000")
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, priority, requirements) "

@@ -1,7 +1,8 @@
-"""What each role may do, tried on everything that the catalogue has: what is added later is covered by itself.
+"""The rights of each role, tried on everything in the catalogue, so that later additions are covered
+automatically.
 
-A test knows what is allowed, and tries all the rest: each right to each table, view and column, and each function
-that runs with the rights of its owner. Functions that run with those of their caller can do no more than it can.
+A test lists the allowed actions and tries all others: each right on each table, view and column, and each function
+that runs with its owner's rights. Functions that run with the caller's rights can do no more than the caller.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from tests.support.queue import Queue
 TABLES = {"public.content_generation_tasks", "public.contents", "public.accounts"}
 VIEWS = {"contentq.tasks", "contentq.contents", "contentq.accounts"}
 FOR_EVERYONE = {"contentq.account_roles"}
-"""It shows each role what is its own."""
+"""It shows each role its own rows."""
 OF_PROGRAMS = {*TABLES, *VIEWS, "contentq.tables", "contentq.alembic_version"}
 OF_PEOPLE = {*OF_PROGRAMS, *FOR_EVERYONE, "contentq.batches"}
 
 WAITING = {"await_end"}
-"""It notes that somebody waits for a task."""
+"""It records that a session waits for a task."""
 
 READING = {"waits_for", "workers_wait"}
-"""Functions that only read, though with the rights of their owner."""
+"""Functions that only read, with the rights of their owner."""
 
 LIMITS = {"paused_until", "monthly_budget", "share", "max_running"}
 TASKS = ("public.content_generation_tasks", "contentq.tasks")
@@ -77,12 +78,12 @@ WHAT_AN_OPERATOR_CHANGES = {
 
 @dataclass(frozen=True)
 class May:
-    """What a role may do; everything else is tried."""
+    """The allowed actions of a role; all others are tried."""
 
     read: set[str] | None = field(default_factory=set)
-    """Relations; None for all of them."""
+    """Relations; None for all."""
     insert: dict[str, set[str] | None] = field(default_factory=dict)
-    """Columns by relation; None for all of them."""
+    """Columns by relation; None for all."""
     update: dict[str, set[str] | None] = field(default_factory=dict)
     delete: set[str] = field(default_factory=set)
     call: set[str] = field(default_factory=set)
@@ -174,7 +175,7 @@ MAY = {
         call={"approve", "approve_matching", "reject", "reject_matching", *WAITING},
     ),
 }
-"""By role; None is a login without any."""
+"""By role; None is a login without a role."""
 
 RELATIONS = """
     SELECT n.nspname || '.' || c.relname
@@ -210,11 +211,11 @@ FUNCTIONS = """
     ORDER BY 1"""
 
 NOT_TO_BE_WRITTEN = ("55000", "428C9", "42P10", "0A000")
-"""What PostgreSQL says of views that cannot be written to, before it looks at rights."""
+"""PostgreSQL's errors for views that are not updatable, which it checks before rights."""
 
 
 def succeeds(session: Queue, statement: str) -> bool:
-    """Whether a statement runs that changes no row. Any error but a refusal fails the test."""
+    """Whether a statement that changes no row runs. Any error but a refusal fails the test."""
     try:
         session.run(statement)
     except psycopg.errors.InsufficientPrivilege:
@@ -227,7 +228,7 @@ def succeeds(session: Queue, statement: str) -> bool:
 
 
 def tried(owner: Queue, relation: str, may: May) -> Iterator[str]:
-    """Statements of all kinds that are not allowed."""
+    """Forbidden statements of all kinds."""
     if may.read is not None and relation not in may.read:
         yield f"SELECT FROM {relation} LIMIT 0"
     if relation not in may.delete:
@@ -273,7 +274,7 @@ def test_role_can_do_nothing_but_what_is_its_work(owner: Queue, logins: Logins, 
 
 @pytest.mark.parametrize("role", [role for role in MAY if role], ids=str)
 def test_role_can_do_what_is_its_work(owner: Queue, logins: Logins, role: str) -> None:
-    """So that the list above is no longer than it must be."""
+    """Keeps the list above free of superfluous entries."""
     may = MAY[role]
     session = logins.add_open("login", role)
     relations = may.read if may.read is not None else {*owner.values(RELATIONS)}

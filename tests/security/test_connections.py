@@ -1,4 +1,4 @@
-"""What protects the way to the database: TLS as PostgreSQL offers it, and what is not sent without it."""
+"""Protection of database connections: TLS as PostgreSQL offers it, and what is not sent without it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def thief() -> Iterator[Thief]:
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing that libpq would find besides the DSN, and nothing that was warned of."""
+    """Removes everything that libpq would use in addition to the DSN, and earlier warnings."""
     for name in ("PGSSLMODE", "PGREQUIREAUTH", "PGSERVICE", "PGHOST", "PGSSLROOTCERT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "pg_service.conf"))

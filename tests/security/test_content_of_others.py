@@ -1,4 +1,4 @@
-"""What a task names as its content reaches no one when it is of another account (docs/explanation/security.md)."""
+"""A task that names content of another account exposes it to nobody (docs/explanation/security.md)."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def secret(queue: Queue) -> int:
 
 @pytest.fixture
 def forged(queue: Queue, secret: int) -> int:
-    """The id of a task that names it, though it is of another account."""
+    """The id of a task that names it, although it belongs to another account."""
     return queue.add(task_id="task-1", topic="x", content_id=secret, error_message="a note")
 
 
 class Curious:
-    """A handler that remembers what it was told of an earlier attempt."""
+    """A handler that records what it learns about an earlier attempt."""
 
     def __init__(self) -> None:
         self.found: list[object] = []
@@ -65,7 +65,7 @@ def test_no_handler_finds_content_of_another_account(queue: Queue, dsn: str, for
     assert queue.status(forged) == "completed"
     first, second = sorted(curious.found, key=lambda found: found is not None)
     assert first is None
-    assert second is not None  # so that this test would see it
+    assert second is not None  # so that this test would detect it
     assert getattr(second, "title", None) == "Mine"
 
 
@@ -132,7 +132,7 @@ def test_models_do_not_lead_from_a_task_to_content_of_another_account(
 def test_content_that_a_result_names_leads_nowhere(
     queue: Queue, dsn: str, secret: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker in psql says of its task what it likes; readers follow the column."""
+    """A worker in psql can set any content_id for its task; readers follow the column."""
     task = queue.running(queue.register(), task_id="task-1", topic="x")
     result = json.dumps({"success": True, "content_id": secret, "word_count": 6})
 

@@ -1,4 +1,4 @@
-"""Whoever holds a lock, in malice or honestly and forgotten, holds up nothing but what he has locked."""
+"""A lock, malicious or forgotten, blocks only what is locked."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TABLES = [
 
 
 def log_of(process: Any) -> str:
-    """What a worker has logged so far."""
+    """The log of a worker so far."""
     return Path(process.log).read_text()
 
 
@@ -72,7 +72,7 @@ def test_rows_that_someone_has_locked_hold_up_no_task_of_another_account(
         forgotten.run(f"SELECT FROM {table} {'WHERE name <> $$other$$' * (table == 'accounts')} FOR UPDATE")
         process = start_worker("--concurrency", "4")
         free = [queue.add(account_id=other) for _ in range(20)]
-        # Caps and budgets are exact: what is locked there is not counted, and does not start.
+        # Caps and budgets are exact: tasks of locked rows are not counted and do not start.
         if table != "contentq.cap_locks":
             free += [queue.add(account_id=account) for account in limited for _ in range(4)]
 
@@ -87,7 +87,7 @@ def test_rows_that_someone_has_locked_hold_up_no_task_of_another_account(
 def test_table_that_someone_reads_holds_up_no_worker(
     queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker
 ) -> None:
-    """Whoever may read a table may lock it so."""
+    """Any role that may read a table may take this lock."""
     reader = connect_queue()
     with reader.connection.transaction():
         reader.run(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS SHARE MODE")
@@ -177,7 +177,10 @@ def test_view_of_workers_counts_tasks_that_someone_has_locked(
 
 
 def test_asking_what_is_held_up_keeps_no_lock(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """The function has its owner's rights: others, who may lock nothing themselves, must not lock by its means."""
+    """The function runs with its owner's rights.
+
+    Roles that may not lock rows must not be able to do so through it.
+    """
     task, asking = queue.running(), connect_queue()
     with asking.connection.transaction():
         assert asking.rows("SELECT * FROM contentq.locked_tasks(%s, %s)", task.worker, [task.id]) == []

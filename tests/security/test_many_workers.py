@@ -1,4 +1,4 @@
-"""What a login registers, however much, hinders neither views nor other logins."""
+"""However many workers a login registers, views and other logins are unaffected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REGISTER = "SELECT contentq.register_worker('host', s, 1, 'template', 'gate') FR
 CALLS = """
     SELECT coalesce(sum(calls), 0)::integer FROM pg_stat_xact_user_functions
     WHERE funcname IN ('gate_state', 'gate_running', 'gate_totals', 'judge_gate')"""
-"""How often something has looked through all workers in this transaction, or one of the last."""
+"""Number of full scans of the workers in this transaction or one of the last."""
 
 
 def test_login_registers_as_many_workers_as_the_settings_allow(owner: Queue, logins: Logins) -> None:

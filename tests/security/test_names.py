@@ -1,4 +1,4 @@
-"""Nobody's functions, operators, types and tables run in contentq's sessions, whatever the search_path says."""
+"""Functions, operators, types and tables of others never run in contentq's sessions, whatever the search_path."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["budgets", "set", "1000", "--category", "blog", "--period", "day"],
     ],
     "budgets unset": [["budgets", "unset", "--all"]],
-    # Reads no database.
+    # Needs no database.
     "prices": [],
     "doctor": [["doctor"], ["doctor", "--json"]],
-    # Serves until it is stopped; its pages have a test below.
+    # Serves until stopped; a test below covers its pages.
     "web": [],
     "stats": [["stats"], ["stats", "--json"], ["stats", "--since", "1h"]],
     "metrics": [["metrics", "--once", "--by-account"]],
     "top": [["top", "--once"]],
-    # Reads no database.
+    # Needs no database.
     "completion": [],
     "maintain": [["maintain"]],
     "cleanup": [["cleanup", "--older-than", "1d", "--failed-older-than", "1d"]],
@@ -104,17 +104,17 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["roles", "row-security", "--on"],
         ["roles", "row-security", "--off"],
     ],
-    # These know the embedded server only.
+    # These use only the embedded server.
     "db start": [],
     "db status": [],
     "db stop": [],
     "db url": [],
     "db psql": [],
 }
-"""How each command is called; one that is missing here makes a test fail."""
+"""The arguments of each command; a missing command fails a test."""
 
 ORDER = ["submit", "list", "show", "explain", "worker", "cancel", "requeue"]
-"""What comes first; the others follow in any order."""
+"""The first commands; the others follow in any order."""
 
 
 def leaves(group: click.Group, prefix: str = "") -> Iterator[str]:
@@ -138,7 +138,7 @@ def test_every_command_is_tried() -> None:
     ids=["usual search_path", "pg_catalog last"],
 )
 def planted(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """A database in which someone has planted whatever he could, and his role."""
+    """A database in which a role has planted everything it could, and the role."""
     if not installed():
         pytest.skip("no PostgreSQL is installed here, whose superuser tests can be")
     role = "stranger"
@@ -163,7 +163,7 @@ def planted(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def hostile_dsn(planted: tuple[str, str]) -> Iterator[str]:
-    """Its DSN; a test with it ends with the proof that nothing of what was planted has run."""
+    """Its DSN. A test with it ends with the proof that nothing planted has run."""
     dsn, role = planted
     yield dsn
     with closing(open_connection(dsn, "contentq test")) as connection:
@@ -172,7 +172,7 @@ def hostile_dsn(planted: tuple[str, str]) -> Iterator[str]:
 
 @pytest.fixture
 def migrated_dsn(hostile_dsn: str) -> Iterator[str]:
-    """The same while it is migrated, with an account."""
+    """The same during its migration, with an account."""
     migrate(hostile_dsn)
     with closing(open_connection(hostile_dsn, "contentq test")) as connection:
         connection.execute("INSERT INTO public.accounts (name, monthly_budget) VALUES ('Ada', 100)")
@@ -189,12 +189,12 @@ def try_every_command(run: Callable[[list[str]], Any], tmp_path: Path) -> None:
 
 
 def ends_of(arguments: list[str]) -> tuple[int, ...]:
-    """The exit codes with which a command has done what it should: contentq doctor finds what was planted."""
+    """Exit codes of a successful command: contentq doctor reports the planted objects."""
     return (EXIT_FOUND_WARNINGS, EXIT_FOUND_ERRORS) if arguments[0] == "doctor" else (0,)
 
 
 def run_program(dsn: str, arguments: list[str]) -> None:
-    """Runs a command as a program, which must succeed."""
+    """Runs a command as a program and requires success."""
     done = CONTENTQ.run(
         *("--dsn", dsn, *arguments),
         env={name: value for name, value in os.environ.items() if not name.startswith(("PG", "CONTENTQ"))},
@@ -227,7 +227,7 @@ def test_commands_run_nothing_that_was_planted_behind_a_pooler_either(
 
     try_every_command(run, tmp_path)
 
-    # Nor is what is set for a transaction of ours left to the next client.
+    # Settings of our transactions do not reach the next client either.
     with psycopg.connect(pooler.url, autocommit=True) as other:
         row = other.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
         assert row is not None
@@ -323,7 +323,7 @@ def test_scripts_for_psql_run_nothing_that_was_planted(migrated_dsn: str) -> Non
 
 def test_python_api_runs_nothing_that_was_planted(migrated_dsn: str) -> None:
     task: Any = {"account_id": 1, "topic": "A topic", "timeout_at": timedelta(hours=1), "priority": 7}
-    # SQLAlchemy looks for a type by itself, with operators, unless it is told not to: that is the program's own.
+    # By default SQLAlchemy looks up hstore, with operators: a query of the application, not of contentq.
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(migrated_dsn), use_native_hstore=False
     )

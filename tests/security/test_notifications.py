@@ -1,4 +1,7 @@
-"""Whoever may connect may notify any channel: a flood of that costs a worker little, its tasks at most a poll."""
+"""Any role that may connect may notify any channel.
+
+A flood costs a worker little, and its tasks at most a poll.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
 MEMORY = 50_000_000
-"""Bytes that a worker may grow by."""
+"""Maximum growth of a worker in bytes."""
 
 POLL = 5.5 + 2
-"""Seconds between two looks of an idle worker, at most, and for a claim on a machine that is busy."""
+"""Maximum seconds between two polls of an idle worker, and for a claim on a busy machine."""
 
 SECONDS = 3
 
@@ -31,7 +34,7 @@ FLOODS = {
 
 @contextmanager
 def flood(strangers: list[Queue], what: str, role: str) -> Iterator[None]:
-    """Notifies without a pause, from several sessions, while the block runs."""
+    """Notifies continuously from several sessions while the block runs."""
 
     def notify(stranger: Queue) -> None:
         while not ended.is_set():
@@ -53,7 +56,7 @@ def flood(strangers: list[Queue], what: str, role: str) -> Iterator[None]:
 
 
 def memory_of(process: Any) -> int:
-    """The bytes of memory that a process has now."""
+    """The memory of a process in bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 

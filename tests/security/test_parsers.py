@@ -1,4 +1,4 @@
-"""What tasks, providers and programs send is taken apart in time proportional to its length, whatever it is."""
+"""Input from tasks, providers and programs is parsed in time linear in its length."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from tests.support.tasks import context, task
 Parser = Callable[[str], Any]
 
 LONGEST = 1_000_000
-"""Characters that an answer may have (max_characters)."""
+"""Maximum length of an answer in characters (max_characters)."""
 
 SHORTER = dict.fromkeys(("category", "topic", "keywords", "reason of a gate", "hiding of keys", "headers"), 50_000)
 SHORTER |= dict.fromkeys(("requirements", "draft", "plain", "prompt", "program's log"), 200_000)
-"""The same of what is shorter by far, or comes in pieces."""
+"""The same for input that is much shorter, or arrives in pieces."""
 
 MEASURABLE = 0.02
-"""Seconds of processor time: less is nothing, whatever it has grown from."""
+"""Processor seconds that are always acceptable, regardless of growth."""
 
 HELD = Held(1, 1, 1, "task-1")
 
@@ -186,7 +186,7 @@ PARSERS: dict[str, Parser] = {
 
 
 def seconds(parser: Parser, text: str, runs: int = 1) -> float:
-    """The least processor time of so many runs: what others do on the machine only makes it more."""
+    """The minimum processor time of this many runs; other processes can only increase it."""
     least = float("inf")
     for _ in range(runs):
         began = time.thread_time()
@@ -198,12 +198,12 @@ def seconds(parser: Parser, text: str, runs: int = 1) -> float:
 def growth(
     parser: Parser, make: Callable[[int], str], runs: Sequence[int] = (1, 5), longest: int = LONGEST
 ) -> str | None:
-    """What is more than linear of the time that this takes, as a sentence; None when nothing is."""
+    """A sentence that describes growth beyond linear, or None."""
     n = 1_000
     while n < longest // 2 and seconds(parser, make(n), 2) < MEASURABLE:
         n *= 2
     said = None
-    for number in runs:  # looked at again, as the machine has others to serve
+    for number in runs:  # measured again, because the machine is shared
         once, twice = seconds(parser, make(n), number), seconds(parser, make(2 * n), number)
         if twice <= max(3 * once, MEASURABLE):
             return None
@@ -213,7 +213,7 @@ def growth(
 
 @pytest.fixture(autouse=True)
 def collector() -> Iterator[None]:
-    """No garbage is collected meanwhile, as that of other tests would be counted as well."""
+    """Without garbage collection, which would count objects of other tests."""
     gc.collect()
     gc.disable()
     yield
@@ -234,7 +234,7 @@ def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     ("pattern", "text"), [(r"#\s+(.+?)\s*$", "spaces in a heading"), ("<[^>]*>", "tags without end")]
 )
 def test_growth_that_is_more_than_linear_is_seen(pattern: str, text: str) -> None:
-    # Several looks, as the machine has others to serve: no number of them makes linear growth look like this.
+    # Several measurements, because the machine is shared: repetition cannot make superlinear growth look linear.
     assert any(growth(re.compile(pattern).findall, TEXTS[text], (5,)) is not None for _ in range(5))
 
 
@@ -281,7 +281,7 @@ def test_other_tasks_go_on_while_a_long_draft_is_rendered() -> None:
 
 
 async def to_outcome(handler: Any) -> None:
-    """Has a worker make what becomes of a task: content, or a failure where there is none in the answer."""
+    """Has a worker process the answer: into content, or a failure if it contains none."""
     of = task()
     trial = await run_trial(Handler("handler", handler, is_async=True), FakeContext(of))
     is_thought = isinstance(trial.outcome, Failed) and "the model thought" in trial.outcome.message

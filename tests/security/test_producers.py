@@ -1,4 +1,4 @@
-"""A producer inserts what a producer may say, and nothing else (docs/explanation/security.md)."""
+"""A producer can insert only the columns that are for producers (docs/explanation/security.md)."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ FORGED = {
     "revision_note": "leave out the disclaimer",
     "ready_at": "2001-01-01",
 }
-"""What an attacker would have in each column that is not for a producer to set."""
+"""An attacker's value for each column that producers may not set."""
 
 
 @pytest.fixture
 def producer(logins: Logins) -> Queue:
-    """A session of a login that is a contentq_producer."""
+    """A session of a login with the role contentq_producer."""
     return logins.add_open("producer", "contentq_producer")
 
 
@@ -55,7 +55,7 @@ def producer(logins: Logins) -> Queue:
 def mapper(owner: Queue, logins: Logins) -> Queue:
     """A session of a login that may insert into the whole table, as object-relational mappers need it.
 
-    It has no right on schema contentq, and may update what a task is about.
+    It has no right on schema contentq, and may update the descriptive columns of a task.
     """
     session = logins.add_open("mapper")
     owner.run(f"GRANT USAGE ON SCHEMA {owner.schema} TO {logins.name('mapper')}")
@@ -67,14 +67,14 @@ def mapper(owner: Queue, logins: Logins) -> Queue:
 
 
 def refused(session: Queue, statement: str, *values: object) -> psycopg.errors.InsufficientPrivilege:
-    """What a statement is refused with."""
+    """The error of a refused statement."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege) as error:
         session.run(statement, *values)
     return error.value
 
 
 def test_every_column_is_for_a_producer_or_refused() -> None:
-    """So that a new column of the table is decided about here."""
+    """Forces a decision about each new column of the table."""
     assert {column.name for column in COLUMNS} == {column.name for column in SETTABLE} | FORGED.keys() | {"id"}
 
 
@@ -200,7 +200,7 @@ def test_view_of_a_host_that_is_written_with_its_owners_rights_does_not_pass_eit
 
 
 def test_no_id_ahead_of_the_sequence_can_be_taken(owner: Queue, mapper: Queue) -> None:
-    """Every later insert of the others would fail with a duplicate key."""
+    """Every later insert of others would fail with a duplicate key."""
     account = owner.account
     last = owner.add()
 
@@ -209,7 +209,7 @@ def test_no_id_ahead_of_the_sequence_can_be_taken(owner: Queue, mapper: Queue) -
             mapper, "INSERT INTO content_generation_tasks (id, account_id) VALUES (%s, %s)", id_, account
         )
         assert "may not set id of a new task" in str(error)
-    # Nor after it has inserted, so that the session has drawn from the sequence.
+    # Nor after an insert, when the session has used the sequence.
     own = mapper.add(account_id=account)
     refused(mapper, "INSERT INTO content_generation_tasks (id, account_id) VALUES (%s, %s)", own + 1, account)
     refused(
@@ -262,7 +262,7 @@ def test_copy_of_honest_rows_passes(owner: Queue, mapper: Queue, producer: Queue
 
 
 def test_mapper_that_names_every_column_passes(owner: Queue, mapper: Queue) -> None:
-    """With the times of its own clock, which is not quite right; Django does so."""
+    """With times of its own slightly wrong clock, as Django does."""
     clock = datetime.now(UTC) - timedelta(minutes=2)
     honest = {column.name: None for column in COLUMNS if column.name not in ("id", "task_id")} | {
         "account_id": owner.account,
@@ -384,7 +384,7 @@ def test_owner_and_whoever_may_update_status_insert_any_state(owner: Queue, logi
 
 
 def test_what_another_login_may_update_does_not_help(owner: Queue, mapper: Queue) -> None:
-    """The trigger asks for the rights of the one who inserts, not of the one who logged in or owns a function."""
+    """The trigger checks the rights of the inserting role, not of the login or of a function's owner."""
     account = owner.account
     owner.run("GRANT SELECT, INSERT ON content_generation_tasks TO contentq_reader")
     owner.run("SET ROLE contentq_reader")
@@ -396,7 +396,7 @@ def test_what_another_login_may_update_does_not_help(owner: Queue, mapper: Queue
 def test_ids_of_a_table_whose_default_has_a_sequence_of_its_own(
     owner: Queue, producer: Queue, mapper: Queue, logins: Logins, dsn: str
 ) -> None:
-    """An existing table with a serial id: the role of producers may draw from it; other logins need a grant."""
+    """An existing table with a serial id: contentq_producer may use its sequence; other logins need a grant."""
     account, schema = owner.account, owner.schema
     owner.run("ALTER TABLE content_generation_tasks ALTER COLUMN id DROP IDENTITY")
     owner.run(f"CREATE SEQUENCE {schema}.task_ids START 500")

@@ -1,4 +1,4 @@
-"""What programs print, report and leave behind does no harm, and what the worker knows stays with the worker."""
+"""Output, reports and remains of programs do no harm, and the worker's secrets stay with the worker."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ READ = ["/bin/sh", "-c", "cat /proc/$PPID/environ || echo it is hidden; id -u"]
 
 
 def read_by_program(program: list[str], *as_user: str) -> str:
-    """What a program finds in its worker's environment; the worker is a process of its own."""
+    """The environment of a program; the worker is a separate process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "worker"), "TOP_SECRET": "pudding"}
     worker = [*as_user, sys.executable, "-c", WORKER, *program]
     done = subprocess.run(worker, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -188,7 +188,7 @@ def test_program_of_the_same_user_cannot_read_the_workers_environment() -> None:
     if os.getuid() != 0:
         read = read_by_program(READ)
     elif shutil.which("setpriv") is not None:
-        # Root may read everything: the worker and the program give up what that rests on.
+        # Root may read everything, so the worker and the program give up the capabilities for it.
         read = read_by_program(READ, "setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
     else:
         pytest.skip("needs another user than root, or setpriv")

@@ -1,4 +1,6 @@
-"""What a provider sends is bounded in bytes, whatever its shape: no answer takes a worker's memory."""
+"""The size of a provider's answer is bounded in bytes, whatever its shape, so no answer exhausts a worker's
+memory.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ from tests.support.hostile import sending
 ROOT = Path(__file__).parents[2]
 
 MOST = 100_000_000
-"""Bytes that a call may take more than an ordinary one."""
+"""Maximum additional bytes of a call, compared with an ordinary one."""
 
 ZEROS = 200_000_000
-"""Bytes in a small body that is compressed."""
+"""Bytes in a small compressed body."""
 
 
 def head(status: str = "200 OK", **headers: str) -> bytes:
-    """The head of an answer whose body ends with the connection."""
+    """The head of an answer that ends with the connection."""
     sent = {"content_type": "text/event-stream", **headers}
     lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {is_}" for name, is_ in sent.items()), "", ""]
     return "\r\n".join(lines).encode()
@@ -41,7 +43,7 @@ def event(delta: dict[str, Any]) -> bytes:
 
 @cache
 def bomb(encoding: str) -> bytes:
-    """A small body that is ZEROS once it is unpacked."""
+    """A small body that decompresses to ZEROS."""
     if encoding == "bz2":
         return bz2.compress(bytes(ZEROS))
     return gzip.compress(bytes(ZEROS), 1) if encoding == "gzip" else zlib.compress(bytes(ZEROS), 1)
@@ -122,11 +124,11 @@ ENDLESS: dict[str, tuple[bytes, bytes, str, str]] = {
 }
 
 SMALL = {"line", "event", "JSON", "error"}
-"""Those that reach a limit at once, with the settings that ship."""
+"""Answers that reach a limit at once with the default settings."""
 
 
 def grown(tmp_path: Path, first: bytes, again: bytes, settings: str) -> dict[str, Any]:
-    """What comes of a call that is answered with this, in a process of its own."""
+    """The result of a call with this answer, in a separate process."""
     (tmp_path / "openai.toml").write_text(settings, encoding="utf-8")
     environment = {name: is_ for name, is_ in os.environ.items() if not name.lower().endswith("_proxy")}
     with providers.running() as good, sending(first, again) as bad:
@@ -181,7 +183,7 @@ def test_charset_that_unpacks_is_not_believed(tmp_path: Path, status: str) -> No
 
 
 def memory_of_a_trial(settings: Path, url: str) -> tuple[int, str, int]:
-    """Exit code and standard error of `contentq try`, and the bytes that it had in memory at most."""
+    """Exit code and standard error of `contentq try`, and its peak memory in bytes."""
     settings.write_text(f"base_url = '{url}'\nmax_characters = 1_000\n", encoding="utf-8")
     command = [sys.executable, "-m", "contentq", "try", "--handler", "openai", "--settings", str(settings)]
     environment = {name: is_ for name, is_ in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -1,4 +1,4 @@
-"""What the login of a worker, an operator, a stranger can do, and what it cannot: real logins, and no SET ROLE.
+"""What the logins of a worker, an operator and a stranger can and cannot do, with real logins instead of SET ROLE.
 
 docs/explanation/security.md names these tests.
 """
@@ -67,7 +67,7 @@ def server(request: pytest.FixtureRequest, servers: Servers) -> Server:
 
 @pytest.fixture
 def administrator(database: Connection, server: Server, dsn: str) -> Iterator[Queue]:
-    """A superuser, in a database to which the roles were applied."""
+    """A superuser in a database with the roles applied."""
     queue = Queue(database)
     with applied_roles(queue, server, dsn):
         yield queue
@@ -81,7 +81,7 @@ def logins(administrator: Queue, dsn: str) -> Iterator[Logins]:
 
 @pytest.fixture
 def worker(logins: Logins) -> Queue:
-    """A session of a login that is nothing but a worker."""
+    """A session of a login with only the role of a worker."""
     return logins.add_open("worker", "contentq_worker")
 
 
@@ -92,7 +92,7 @@ def operator(logins: Logins) -> Queue:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Two logins of workers, each with a worker of its own, and a task that the second one holds."""
+    """Two logins of workers, each with a registered worker, and a task that the second one holds."""
 
     own: Queue
     own_id: int
@@ -180,7 +180,7 @@ def test_worker_acts_only_for_ids_that_its_login_has_registered(administrator: Q
 
 
 def reports(session: Queue, worker: int, id_: int, attempt: int) -> None:
-    """Every report there is, of this task, by this worker."""
+    """Every report about this task by this worker."""
     task = Held(worker, id_, attempt)
     assert session.complete(worker, [task]) == []
     assert session.store(worker, [task]) == []
@@ -221,7 +221,7 @@ def test_worker_touches_no_task_that_it_does_not_hold(administrator: Queue, flee
 
 
 def test_task_of_a_worker_that_is_gone_is_nobodys_to_report(administrator: Queue, fleet: Fleet) -> None:
-    """It goes back by the housekeeping; until then its id is in the row for all to read."""
+    """Housekeeping releases it; until then its id is in the row for all to read."""
     administrator.run("DELETE FROM contentq.workers WHERE id = %s", fleet.held.worker)
     before = administrator.row(fleet.held.id)
 
@@ -232,7 +232,7 @@ def test_task_of_a_worker_that_is_gone_is_nobodys_to_report(administrator: Queue
 
 
 def test_worker_cannot_name_the_tasks_that_it_claims(administrator: Queue, worker: Queue) -> None:
-    """It would run what is paused, over budget, behind a gate, or not due."""
+    """It would run tasks that are paused, over budget, behind a gate, or not due."""
     paused = administrator.add(account_id=administrator.add_account(paused_until="infinity"))
     own_id = worker.register()
 
@@ -342,7 +342,7 @@ def test_gate_that_a_handler_may_not_close_stays_open_and_its_task_is_put_off(
 
     assert administrator.status(task) == "pending"
     assert administrator.row(task)["scheduled_at"] is not None
-    # In place of *, which no handler may name, the worker's own gate hears of it.
+    # Instead of *, which no handler may name, the worker's own gate records it.
     heard = administrator.values("SELECT key FROM contentq.gate_events")
     assert heard == (["own.example"] if key == "*" else [])
     assert administrator.values("SELECT key FROM contentq.gates WHERE opens_at > clock_timestamp()") == []
@@ -395,7 +395,7 @@ def test_objects_and_settings_of_the_caller_do_not_reach_into_functions(
 
 
 def test_everyone_may_execute_nothing(administrator: Queue, logins: Logins) -> None:
-    """Not even as a trigger on a table of one's own."""
+    """Not even with a trigger on its own table."""
     stranger = logins.add_open("stranger")
     administrator.run(f"GRANT USAGE ON SCHEMA contentq TO {stranger.value('SELECT session_user::text')}")
 
@@ -496,11 +496,11 @@ def test_pause_and_budget_take_effect_with_no_right_but_that_to_the_column(
 
 
 def test_roles_are_applied_again_after_every_migration(administrator: Queue, dsn: str) -> None:
-    """Also functions that had to be dropped and created belong to the same role as before."""
+    """Functions that had to be dropped and created also belong to the same role as before."""
     for damage in (
         "DROP FUNCTION contentq.claim",
         "ALTER FUNCTION contentq.claim OWNER TO CURRENT_USER",
-        # All have to be dropped.
+        # All must be dropped.
         "DO $$ BEGIN EXECUTE format('CREATE OR REPLACE VIEW contentq.blocked_accounts AS SELECT v.*, 1 AS more "
         "FROM (%%s) AS v', rtrim(pg_get_viewdef('contentq.blocked_accounts'::regclass), ';')); END $$",
     ):
@@ -516,7 +516,7 @@ def test_roles_are_applied_again_after_every_migration(administrator: Queue, dsn
 
 
 def test_right_of_everyone_is_taken_away_by_the_next_migration(administrator: Queue, dsn: str) -> None:
-    """As after a restore without the rights, and where somebody has granted it."""
+    """As after a restore without the rights, and after a grant by an administrator."""
     administrator.run("GRANT EXECUTE ON FUNCTION contentq.open_gate TO PUBLIC")
 
     assert migrate(dsn).changes == ["revoked from PUBLIC the right to execute function open_gate"]
@@ -528,7 +528,7 @@ def test_right_of_everyone_is_taken_away_by_the_next_migration(administrator: Qu
 
 @pytest.fixture
 def owner(administrator: Queue, server: Server, empty_dsn: str) -> Iterator[str]:
-    """The DSN of the owner of a database, who is no superuser and may create roles."""
+    """The DSN of a database owner who is not a superuser and may create roles."""
     database = conninfo_to_dict(empty_dsn)["dbname"]
     name = f"{database}_owner"
     administrator.run(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'owner'")
@@ -551,7 +551,7 @@ def rows(dsn: str, query: str) -> list[Row]:
 def test_owner_who_is_no_superuser_applies_migrates_and_uninstalls(
     administrator: Queue, owner: str, empty_dsn: str
 ) -> None:
-    """The roles are there already, made by another: a superuser has to let the owner in, once."""
+    """The roles exist and were created by another: a superuser must grant them to the owner, once."""
     migrate(owner)
     name = conninfo_to_dict(owner)["user"]
     if administrator.connection.info.server_version >= 160000:
@@ -583,7 +583,7 @@ def test_owner_who_is_no_superuser_applies_migrates_and_uninstalls(
 
 @pytest.fixture
 def bare_owner(database: Connection, server: Server, empty_dsn: str) -> Iterator[str]:
-    """The same on a server that has none of the roles."""
+    """The same on a server without the roles."""
     administrator = Queue(database)
     with server.databases.alone():
         if administrator.values("SELECT FROM pg_roles WHERE rolname = ANY (%s)", list(ROLES)):
@@ -622,7 +622,10 @@ def test_owner_who_may_create_roles_needs_no_superuser(bare_owner: str, empty_ds
 def test_everyone_may_create_nothing_in_schema_public_once_the_roles_are_applied(
     administrator: Queue, owner: str, empty_dsn: str, may: bool
 ) -> None:
-    """As in a cluster that was upgraded from before PostgreSQL 15. Where it is not ours to change, it is said."""
+    """As in a cluster upgraded from before PostgreSQL 15.
+
+    If the owner may not change it, the output reports that.
+    """
     migrate(owner)
     apply_roles(empty_dsn)
     name = f"{conninfo_to_dict(owner)['user']}_of_public"

@@ -1,4 +1,4 @@
-"""Row-level security: logins see and insert rows of their own accounts (docs/explanation/security.md)."""
+"""Row-level security: logins see and insert only rows of their own accounts (docs/explanation/security.md)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATE = """
            pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
     FROM pg_class AS c LEFT JOIN pg_policy AS p ON p.polrelid = c.oid
     WHERE c.relrowsecurity ORDER BY 1, 3"""
-"""Row level security of all tables, as the catalogue has it."""
+"""Row-level security of all tables, from the catalogue."""
 
 EVERY_VIEW = """
     SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v')
@@ -42,7 +42,7 @@ EVERY_VIEW = """
 
 @dataclass(frozen=True)
 class Scene:
-    """A queue of two accounts: each has a task that waits, one that was completed, usage, and a pause."""
+    """A queue of two accounts, each with a pending task, a completed task, usage, and a pause."""
 
     owner: Queue
     dsn: str
@@ -63,7 +63,7 @@ class Scene:
 
 @pytest.fixture
 def scene(owner: Queue, dsn: str) -> Iterator[Scene]:
-    """Row level security is on."""
+    """Row-level security is on."""
     ids = []
     for name in ("Mine", "Theirs"):
         account = owner.add_account(name, monthly_budget=0.5)
@@ -87,7 +87,7 @@ def scene(owner: Queue, dsn: str) -> Iterator[Scene]:
 
 
 def everything(session: Queue, relations: list[str]) -> str:
-    """All that a session can read, as one text."""
+    """Everything that a session can read, as one text."""
     text = []
     for relation in relations:
         try:
@@ -98,7 +98,7 @@ def everything(session: Queue, relations: list[str]) -> str:
 
 
 def test_every_view_is_read_with_the_rights_of_its_reader(owner: Queue) -> None:
-    """One that is read with those of its owner would show the rows of all accounts."""
+    """A view with its owner's rights would show the rows of all accounts."""
     assert (
         owner.values(
             "SELECT relname FROM pg_class WHERE relnamespace = 'contentq'::regnamespace AND relkind = 'v' "
@@ -112,7 +112,7 @@ def test_every_view_is_read_with_the_rights_of_its_reader(owner: Queue) -> None:
 def test_nothing_of_another_account_is_in_anything_that_can_be_read(scene: Scene, role: str) -> None:
     relations = scene.owner.values(EVERY_VIEW)
     shown = everything(scene.owner, relations)
-    assert "Theirs model" in shown  # so that this test would see it
+    assert "Theirs model" in shown  # so that this test would detect it
     assert "Theirs body" in shown
     session = scene.add_open("login", role)
 
@@ -132,7 +132,7 @@ def test_nothing_of_another_account_is_in_anything_that_can_be_read(scene: Scene
 
 @pytest.mark.parametrize("by", ["login", "set role"])
 def test_reviewer_decides_about_its_accounts_only(scene: Scene, by: str) -> None:
-    """Whatever the functions that act for it may see."""
+    """Regardless of what the functions that act for it may see."""
     owner = scene.owner
     owner.run("UPDATE contents SET review_status = 'pending'")
     mine, theirs = (
@@ -305,7 +305,7 @@ def test_worker_works_for_every_account(scene: Scene) -> None:
 
 
 def test_worker_whose_login_is_bound_is_warned(scene: Scene) -> None:
-    """register_worker() asks for it; what it says is logged."""
+    """register_worker() raises the notice; the worker logs it."""
     said: list[str] = []
     scene.owner.connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
     for name, role in (("worker", "contentq_worker"), ("operator", "contentq_operator"), ("other", None)):
@@ -439,7 +439,7 @@ def test_dump_that_is_restored_has_it(scene: Scene, server: Server) -> None:
 
 
 def _drop_owned(dsn: str, names: list[str]) -> None:
-    """What roles of the server have in another database, so that they can be dropped."""
+    """Objects of server roles in another database, so that the roles can be dropped."""
     with connect(dsn, plain=True) as connection:
         for name in [*ROLES, *names]:
             connection.execute(f'REASSIGN OWNED BY "{name}" TO CURRENT_USER'.encode())
@@ -448,8 +448,8 @@ def _drop_owned(dsn: str, names: list[str]) -> None:
 
 @pytest.fixture
 def adopted(empty_dsn: str, owner: Queue) -> Iterator[Queue]:
-    """A database whose accounts and contents are those of a host, which has row level security on one of them."""
-    del owner  # the roles are there
+    """A database with a host's accounts and contents, one of which has row-level security."""
+    del owner  # the roles exist
     with connect(empty_dsn, "contentq test", plain=True) as connection:
         host = Queue(connection)
         host.run(LARGE_KEYS)
@@ -460,7 +460,7 @@ def adopted(empty_dsn: str, owner: Queue) -> Iterator[Queue]:
 
 
 def dump_of(dsn: str) -> list[str]:
-    """A database's dump, without what differs each time: a migration tries to store a content."""
+    """A database's dump, without variable parts: a migration tries to store a content."""
     vary = ("\\restrict", "\\unrestrict", "SELECT pg_catalog.setval")
     return [line for line in programs.dump(dsn).splitlines() if not line.startswith(vary)]
 

@@ -1,4 +1,4 @@
-"""What a worker's login, and roles that were there before, do to others beyond their own tasks: real logins."""
+"""What a worker's login, and roles that existed before, can do beyond their own tasks, with real logins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGE = "x" * 1_000_000
 
 @pytest.fixture
 def evil(logins: Logins) -> Queue:
-    """A session of a worker's login, in the wrong hands."""
+    """A session of a worker's login in the hands of an attacker."""
     return logins.add_open("evil", "contentq_worker")
 
 
@@ -33,7 +33,7 @@ def warnings_of(session: Queue) -> list[str]:
 
 
 def let_die(owner: Queue) -> None:
-    """All workers that there are have been silent for a minute, while the database could be reached."""
+    """All workers have been silent for a minute while the database was reachable."""
     owner.run("UPDATE contentq.workers SET heartbeat_at = clock_timestamp() - interval '1 minute'")
     owner.run("UPDATE contentq.maintenance SET ran_at = clock_timestamp(), watched_since = '2001-01-01'")
 
@@ -87,7 +87,7 @@ def test_dead_workers_that_held_nothing_do_not_flood_the_logs_of_others(
 
 
 def test_cost_with_digits_without_end_is_kept_to_twelve_places(owner: Queue, evil: Queue) -> None:
-    """All of them would be added up again at each report of that day, and at each look at the budget."""
+    """All of them would be added up again at each report of that day, and at each check of the budget."""
     worker = evil.register()
     for cost in ("1e-16000", "0.1" + "0" * 16_000 + "1", "0.00000015"):
         id_ = owner.add()
@@ -104,7 +104,7 @@ def test_cost_with_digits_without_end_is_kept_to_twelve_places(owner: Queue, evi
 def test_role_that_may_do_more_than_it_needs_is_not_applied(
     owner: Queue, dsn: str, role: str, attribute: str
 ) -> None:
-    """Whoever may make roles can have made ours before; with BYPASSRLS, SET ROLE shows every account."""
+    """A role that may create roles can have created ours before. With BYPASSRLS, SET ROLE shows every account."""
     owner.run(f"ALTER ROLE {role} {attribute}")
     try:
         with pytest.raises(
@@ -131,7 +131,7 @@ def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> 
 
 
 def test_definer_that_someone_else_made_first_is_not_used(owner: Queue, logins: Logins, dsn: str) -> None:
-    """Whoever may make roles can have made it, and have kept the right to act as it; so can a member of theirs."""
+    """Its creator, or one of its members, may have kept the right to act as it."""
     logins.add("mallory")
     logins.add("friend", logins.name("mallory"))
     owner.run(f"GRANT contentq_definer TO {logins.name('mallory')} WITH ADMIN OPTION")
@@ -147,7 +147,7 @@ def test_definer_that_someone_else_made_first_is_not_used(owner: Queue, logins: 
 
 
 def test_definer_that_owns_a_way_to_act_as_it_is_not_used(owner: Queue, dsn: str) -> None:
-    """Left behind by someone who has given up the membership."""
+    """Left behind by a role that gave up its membership."""
     owner.run(
         "CREATE FUNCTION public.way_in() RETURNS bigint SECURITY DEFINER RETURN (SELECT count(*) FROM contents)"
     )
@@ -189,7 +189,7 @@ def test_owner_of_a_queue_in_another_database_may_be_a_member(
 
 
 def test_superuser_migrates_into_no_schema_that_a_stranger_has_prepared(empty_dsn: str, bare: Queue) -> None:
-    """What is found there would be read, and so run, with a superuser's rights."""
+    """Objects found there would be read, and so run, with a superuser's rights."""
     with made_logins(bare, empty_dsn) as logins:
         stranger = logins.add_open("stranger")
         name = logins.name("stranger")
@@ -222,7 +222,7 @@ def test_owner_of_the_database_and_superusers_migrate_the_same_queue(empty_dsn: 
 
 
 def test_migration_tells_of_roles_that_may_make_triggers(owner: Queue, logins: Logins, dsn: str) -> None:
-    """GRANT ALL, which is meant for mappers, gives that right, too; a function for it can be in pg_temp."""
+    """GRANT ALL, which is meant for mappers, includes that right; a function for it can be in pg_temp."""
     logins.add("one")
     logins.add("two")
     names = [logins.name("one"), logins.name("two")]
@@ -249,12 +249,12 @@ def test_workers_and_gates_are_counted_once_for_all_gates(owner: Queue, evil: Qu
     assert counts == {f"g{number}": 1 for number in range(1, 501)} | {"*": 500, "of nobody": 0}
 
     plan = owner.value("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) SELECT * FROM contentq.gate_status")
-    # Once for their gates, once for the gates that they choose among, once to count them.
+    # Once for their gates, once for the gates that they choose from, once to count them.
     assert rows_of_workers(plan[0]["Plan"]) <= 3 * 500
 
 
 def rows_of_workers(node: dict[str, Any]) -> float:
-    """How many rows of workers a plan has read."""
+    """Number of rows of workers that a plan has read."""
     read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
     own = read if node.get("Relation Name") == "workers" else 0
     return float(own) + sum(map(rows_of_workers, node.get("Plans", [])))

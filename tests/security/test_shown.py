@@ -1,4 +1,4 @@
-"""Text that came from outside is shown so that it steers no terminal, hides nothing and forges no line."""
+"""External text is shown so that it controls no terminal, hides nothing and forges no line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.programs import client
 from tests.support.queue import Queue
 
 NASTY = "\x1b]0;pwn\x07\x1b[31m\x9b2J\r\x7f\u202e\u2066\u200e\u061c\u200b\u2060\ufeff\U000e0041\u2028\x85"
-"""What a stranger may put into any text: it titles a terminal, colours it, reorders it, hides and breaks lines."""
+"""Text that a stranger may supply: it sets the title of a terminal, colours, reorders, hides and breaks lines."""
 
 FORGED = "\n2026-01-01 level=INFO done task=forged"
 
@@ -34,7 +34,7 @@ PERSIAN = "می\u200cخواهم 👩\u200d💻 ❤\ufe0f"
 """Text that is misspelled without its joiners."""
 
 SEEN = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
-"""Format characters that are drawn: signs over numbers, and how hieroglyphs are joined."""
+"""Format characters that are visible: signs over numbers, and joiners of hieroglyphs."""
 
 HANDLER = f"""
 import logging
@@ -139,7 +139,7 @@ SHOWING: list[list[str]] = [
     ["db", "status"],
     ["--dsn", f"host=127.0.0.1 port=1 dbname='db{NASTY}' application_name='{NASTY}'", "list"],
 ]
-"""Every command that shows text from outside, as its arguments."""
+"""The arguments of every command that shows external text."""
 
 ON_TERMINAL = [
     ["list"],
@@ -161,7 +161,7 @@ ON_TERMINAL = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the commands run: with a handler and files of tasks, all of them nasty."""
+    """The working folder of the commands, with a handler and task files, all of them nasty."""
     (tmp_path / "nasty.py").write_text(HANDLER, encoding="utf-8")
     tasks = {
         "duplicates": {"account_id": 1, "task_id": ID},
@@ -215,7 +215,7 @@ def queue(database: Connection, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Qu
         NASTY,
         NASTY + FORGED,
     )
-    # The second version of a content, which waits for its review, and the first one.
+    # The second version of a content, which awaits review, and the first one.
     queue.run(
         "UPDATE contents SET generation_task_id = t.id, reviewed_by = %s, reviewed_at = clock_timestamp(), "
         "review_note = %s FROM content_generation_tasks AS t WHERE t.content_id = contents.id",
@@ -257,7 +257,7 @@ def run(folder: Path, dsn: str) -> Run:
 
 
 def unseen(text: str, kept: str = "\n\t") -> list[str]:
-    """The characters that cannot be seen, or that steer what shows them."""
+    """Characters that are invisible or control the terminal."""
     kinds = {"Cc", "Cf", "Zl", "Zp", "Cs"}
     return [each for each in text if each not in kept and unicodedata.category(each) in kinds]
 
@@ -321,7 +321,7 @@ def test_no_command_shows_what_steers_a_terminal(
     assert outcome.code != 3 or arguments[0] == "--dsn", outcome
     assert "Traceback" not in outcome.err or arguments[0] in ("try", "worker")
     assert unseen(outcome.out + outcome.err) == []
-    # What `contentq try` shows is the traceback of whoever has written the handler, on their own terminal.
+    # `contentq try` shows the traceback of the handler's author on the author's own terminal.
     forged = [line for line in (outcome.out + outcome.err).splitlines() if line.startswith("2026-01-01 level")]
     assert forged == [] or arguments[0] == "try"
 

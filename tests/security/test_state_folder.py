@@ -1,4 +1,4 @@
-"""The embedded server's folder, lock and socket are its owner's, whatever other users of the machine prepare."""
+"""The embedded server's folder, lock and socket stay its owner's, whatever other local users prepare."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STRANGER = "nobody"
 """Another user of the machine."""
 
 NAMELESS = 12345
-"""A user id that the system has no name for, as `docker run --user 12345` makes one."""
+"""A user id without a name, as with `docker run --user 12345`."""
 
 COMMANDS = [
     ["db", "start"],
@@ -40,7 +40,7 @@ COMMANDS = [
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that others may pass through; the temporary folders of pytest are closed to them."""
+    """A folder that others may pass through; pytest's temporary folders are closed to them."""
     with tempfile.TemporaryDirectory(prefix="contentq-test-") as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -48,7 +48,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder that is not there yet; its server is stopped afterwards."""
+    """A new state folder; its server is stopped afterwards."""
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("CONTENTQ_HOME", str(folder / "home"))
     yield folder / "home"
@@ -215,9 +215,12 @@ def _as_stranger(act: Callable[[], int]) -> int:
 
 
 def _as_user(uid: int, gid: int, act: Callable[[], int]) -> int:
-    """Goes on as another user in a child; returns the exit code that act() gives. Root's Python may be closed."""
+    """Continues as another user in a child process; returns the exit code from act().
+
+    Root's Python may be closed.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of forking beside threads
+        warnings.simplefilter("ignore")  # about forking with threads
         child = os.fork()
     if child == 0:
         code = 99
@@ -263,7 +266,7 @@ def test_ordinary_user_has_a_server_of_their_own(
     home = folder / "state" / "home"
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("CONTENTQ_HOME", str(home))
-    embedded.programs(embedded.DEFAULT_VERSION)  # loads what root's Python may have closed to others
+    embedded.programs(embedded.DEFAULT_VERSION)  # imports modules that root's Python may have closed to others
     _give(folder)
     folder.chmod(0o700)
     capfd.readouterr()
@@ -297,7 +300,7 @@ def test_user_without_a_name_is_told_what_to_do(
     for name in ("DATABASE_URL", "HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CONTENTQ_HOME", home.format(folder=folder))
-    embedded.programs(embedded.DEFAULT_VERSION)  # loads what root's Python may have closed to others
+    embedded.programs(embedded.DEFAULT_VERSION)  # imports modules that root's Python may have closed to others
     folder.chmod(0o777)
 
     assert _as_user(NAMELESS, NAMELESS, lambda: execute(["db", "start"])) == 3

@@ -1,6 +1,6 @@
-"""What a third look by hostile eyes has found, at reviews, selectors, and waiting for tasks and batches.
+"""Regression tests of a third security review of reviews, selectors, and waiting for tasks and batches.
 
-Each of these let someone read, change or hear of what is not theirs.
+Each of these cases let a login read, change or learn about rows of others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["scene"]
 
 @pytest.mark.parametrize("role", ["contentq_reader", "contentq_producer", "contentq_reviewer"])
 def test_nobody_waits_for_a_task_of_another_account(scene: Scene, role: str) -> None:
-    """Nor learns whether it is there, or whether somebody else waits."""
+    """Nor learns whether it exists, or whether another session waits."""
     owner = scene.owner
     owner.run("UPDATE content_generation_tasks SET batch = 'spring' WHERE task_id = 'Theirs-1'")
     session = scene.add_open("login", role)

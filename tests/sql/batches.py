@@ -1,4 +1,4 @@
-"""Batches of a provider in a test, in plain SQL: tasks that ask and wait, what is sent and answered."""
+"""Provider batches in plain SQL: tasks that request a call and wait, and what is sent and answered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def snooze(queue: Queue, task: Held) -> None:
 
 
 def asked(queue: Queue, worker: int, number: int = 1, **columns: Any) -> list[Held]:
-    """Tasks that have asked, and wait."""
+    """Tasks that have requested a call and wait."""
     tasks = []
     for _ in range(number):
         task = queue.running(worker, **columns)

@@ -1,4 +1,4 @@
-"""Budgets in a test: what is known of costs, what is set, claimed and shown."""
+"""Budgets in a test: known costs, limits, claims and views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLOTS = 100
 
 @pytest.fixture(autouse=True)
 def first_account(queue: Queue) -> None:
-    """Account 1 is there."""
+    """The queue with account 1."""
     assert queue.account == 1
 
 
@@ -38,7 +38,7 @@ def know(
     largest: float = 0,
     days_ago: int = 1,
 ) -> None:
-    """Lets attempts have cost so much each, some days ago."""
+    """Records attempts of this cost each, some days ago."""
     queue.run(
         "INSERT INTO contentq.usage (account_id, day, model, category, attempts, prompt_tokens, "
         "completion_tokens, cost, largest_cost) "

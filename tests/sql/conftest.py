@@ -1,7 +1,7 @@
-"""Runs each test of this folder on every server of the run; one has the tables in a schema of their own.
+"""Runs each test of this folder on every server of the run. On one server the tables are in a separate schema.
 
-Tests that begin with a database without tables, or that are marked `in_public`, say themselves where these are.
-Those that take long are marked `newest` and run on one server only.
+Tests that begin without tables, or that are marked `in_public`, choose the schema themselves. Slow tests are
+marked `newest` and run on one server only.
 """
 
 from __future__ import annotations
@@ -59,30 +59,30 @@ def worker(queue: Queue) -> int:
 
 @pytest.fixture
 def connect_queue(connect: Callable[[], Connection]) -> Callable[[], Queue]:
-    """Opens the queue once more, in a session of its own."""
+    """Opens the queue once more, in a separate session."""
     return lambda: Queue(connect())
 
 
 @pytest.fixture
 def bare(empty_dsn: str) -> Iterator[Queue]:
-    """A session in the database of `empty_dsn`, which is not migrated yet."""
+    """A session in the database of `empty_dsn`, which is not migrated."""
     with closing(open_connection(empty_dsn, "contentq test", plain=True)) as connection:
         yield Queue(connection)
 
 
 @pytest.fixture
 def in_utc(queue: Queue) -> None:
-    """The session shows times in UTC."""
+    """Shows times in UTC in this session."""
     queue.run("SET TIME ZONE 'UTC'")
 
 
 @pytest.fixture
 def idle(queue: Queue) -> int:
-    """A worker with the gate api.example that would claim anything."""
+    """A worker with the gate api.example that accepts any task."""
     return queue.register(gate="api.example")
 
 
 @pytest.fixture
 def waiter(connect_queue: Callable[[], Queue]) -> Waiter:
-    """A session of its own that waits for tasks and batches."""
+    """A separate session that waits for tasks and batches."""
     return Waiter(connect_queue())

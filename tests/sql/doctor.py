@@ -1,4 +1,4 @@
-"""What doctor() finds in a test."""
+"""Findings of doctor() in a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.queue import Queue, Row
 
 
 def findings(queue: Queue, patience: str = "10 minutes") -> list[Row]:
-    """All that is found, but for what is so of each server for tests."""
+    """All findings, without those of every test server."""
     found = queue.rows("SELECT * FROM contentq.doctor(%s)", patience)
     for each in found:
         assert None not in each.values(), each
@@ -21,7 +21,7 @@ def findings(queue: Queue, patience: str = "10 minutes") -> list[Row]:
 
 
 def found(queue: Queue, patience: str = "10 minutes") -> list[tuple[str, str, str]]:
-    """The same, without what is said of it."""
+    """The same, without the explanations."""
     return [(each["severity"], each["finding"], each["subject"]) for each in findings(queue, patience)]
 
 
@@ -32,7 +32,7 @@ def only(queue: Queue, patience: str = "10 minutes") -> Row:
 
 
 def fix(queue: Queue, finding: Row) -> None:
-    """Runs what mends it."""
+    """Runs the remedy."""
     queue.run(str(finding["fix"]))
 
 

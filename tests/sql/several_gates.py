@@ -1,4 +1,4 @@
-"""Workers with two gates in a test, and what their tasks are looked at with."""
+"""Workers with two gates, and queries about their tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def worker(queue: Queue) -> int:
 
 
 def held(queue: Queue, worker: int, number: int = 1) -> list[Held]:
-    """Inserts tasks and claims as many of them as the worker gets."""
+    """Inserts tasks and claims as many as the worker gets."""
     for _ in range(number):
         queue.add()
     return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, number)]
 
 
 def named(queue: Queue, worker: int, number: int = 1) -> list[Held]:
-    """Inserts tasks and has the worker hold them, whatever its gates say."""
+    """Inserts tasks and assigns them to the worker, regardless of its gates."""
     ids = [queue.add() for _ in range(number)]
     queue.claim_named(worker, ids)
     return [Held(worker, id_, 1) for id_ in ids]

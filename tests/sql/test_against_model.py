@@ -29,7 +29,7 @@ RARELY = st.sampled_from([False, False, False, True])
 
 @dataclass
 class Modelled:
-    """What the contract says that a row must be."""
+    """A row according to the contract."""
 
     priority: int
     max_retries: int
@@ -56,7 +56,7 @@ class Modelled:
         self.status, self.worker = status, HELD_BY_NOBODY
 
     def overtaken(self) -> bool:
-        """Ends, if it was cancelled or is past its deadline; whatever is reported of it does not count."""
+        """Ends if it was cancelled or passed its deadline; reports about it are not accepted."""
         if self.cancelled:
             self.leave("failed")
         elif self.overdue:
@@ -64,7 +64,7 @@ class Modelled:
         return self.cancelled or self.overdue
 
     def not_heard(self) -> None:
-        """Its worker does not know of it: the first time that costs nothing."""
+        """Its worker does not know about it. The first time charges no retry."""
         if self.unheard:
             self.fail(permanent=False, later=True)
         else:
@@ -93,7 +93,7 @@ class Modelled:
 
 
 class Contract(RuleBasedStateMachine):
-    """Calls the functions and the model alike, and compares every row after every step."""
+    """Calls the functions and the model in parallel, and compares every row after every step."""
 
     database: Connection
 
@@ -101,7 +101,7 @@ class Contract(RuleBasedStateMachine):
     def empty(self) -> None:
         self.database.execute("TRUNCATE content_generation_tasks, contents, accounts, contentq.workers CASCADE")
         self.database.execute("INSERT INTO accounts (id, name) VALUES (1, 'model')")
-        # So long that nothing which waits for its retry becomes due while a walk lasts.
+        # So long that no retry becomes due during a run.
         self.database.execute("UPDATE contentq.settings SET backoff_base = '100 days', backoff_max = '100 days'")
         self.model: dict[int, Modelled] = {}
         self.alive: list[int] = []
@@ -118,7 +118,7 @@ class Contract(RuleBasedStateMachine):
     def ids(self, query: str, *values: Any) -> set[int]:
         return {row[0] for row in self.database.execute(query, values).fetchall()}
 
-    # Few of each, so that what one worker has lost is often what another holds.
+    # Few of each, so that one worker often holds what another lost.
     @precondition(lambda self: len(self.alive) < 2)
     @rule()
     def register(self) -> None:
@@ -141,14 +141,14 @@ class Contract(RuleBasedStateMachine):
         self.model[id_] = Modelled(priority, max_retries, later=later)
 
     def task(self, which: int) -> int:
-        """The id of one of the tasks."""
+        """The id of a task."""
         return sorted(self.model)[which % len(self.model)]
 
     def worker(self, which: int) -> int:
         return self.alive[which % len(self.alive)]
 
     def attempt(self, which: int) -> tuple[int, int, int]:
-        """One of the attempts ever claimed, rather a late one: (worker, id, attempt)."""
+        """A claimed attempt, preferably a recent one: (worker, id, attempt)."""
         return self.attempts[-1 - which % len(self.attempts)]
 
     @precondition(lambda self: self.alive and any(task.ready for task in self.model.values()))
@@ -256,7 +256,7 @@ class Contract(RuleBasedStateMachine):
         which=WHICH,
     )
     def interfere(self, what: str, which: int) -> None:
-        """What others do to a task or a worker; one rule, so that most steps are the workers' own."""
+        """Actions of others on a task or a worker. One rule, so that most steps are those of workers."""
         if what == "cancel":
             self.cancel(which)
         elif what == "deadline":
@@ -294,7 +294,7 @@ class Contract(RuleBasedStateMachine):
             assert status is None
 
     def die(self, which: int) -> None:
-        """A worker falls silent, and its tasks are rescued."""
+        """A worker becomes silent, and its tasks are rescued."""
         if not self.alive:
             return
         worker = self.worker(which)
@@ -383,7 +383,10 @@ class Contract(RuleBasedStateMachine):
         self.model[id_].later = False
 
     def change_by_hand(self, which: int, status: str) -> None:
-        """The plain updates of the specification; but a completed one is left so, as its content is its own."""
+        """The plain updates of the specification.
+
+        A completed task stays as it is, because its content is its own.
+        """
         id_ = self.task(which)
         if self.model[id_].status == "completed":
             return
@@ -410,7 +413,7 @@ class Contract(RuleBasedStateMachine):
 
     @invariant()
     def content_belongs_to_completed_tasks(self) -> None:
-        """Or it is a draft that was rejected, one for each revision."""
+        """Or it is a rejected draft, one per revision."""
         orphans = self.value(
             "SELECT count(*) FROM contents AS c WHERE review_status <> 'rejected' AND NOT EXISTS "
             "(SELECT FROM content_generation_tasks AS t WHERE t.content_id = c.id)"

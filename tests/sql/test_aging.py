@@ -1,4 +1,4 @@
-"""settings.aging: what is not urgent starts after so long, whatever comes before it."""
+"""settings.aging: tasks start after this time regardless of priority."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def test_task_under_an_endless_stream_of_urgent_ones_starts_when_its_time_has_co
 
 
 def test_with_one_slot_it_starts_after_a_few_claims(queue: Queue, worker: int) -> None:
-    """Each second claim, by chance, is for what has waited long: forty in vain are one in a trillion."""
+    """Half of the claims, at random, serve tasks that have waited long.
+
+    Forty misses have a chance of one in a trillion.
+    """
     low = queue.add(priority=1, submitted_at=_ago(queue, "11 minutes"))
     started = []
     for _ in range(40):

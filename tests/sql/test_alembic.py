@@ -1,4 +1,4 @@
-"""Calling alembic oneself in a checkout does what `contentq migrate` does, and never ends in a traceback."""
+"""Running alembic in a checkout has the same effect as `contentq migrate`, and never shows a traceback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = ALEMBIC.parent
 
 
 class Checkout:
-    """A copy of the checkout, in which revisions can be made."""
+    """A copy of the checkout, for new revisions."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,7 +29,7 @@ class Checkout:
         shutil.copy(ROOT / "alembic.ini", folder)
 
     def alembic(self, *arguments: str, dsn: str | None = None, code: int = 0) -> str:
-        """Runs alembic there; returns what it has printed."""
+        """Runs alembic there and returns its output."""
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.folder / "worker"),
@@ -87,7 +87,7 @@ def test_new_revision_runs_up_and_down(checkout: Checkout, dsn: str, queue: Queu
     down.write_text(down.read_text() + "ALTER TABLE public.accounts DROP COLUMN colour;\n")
     checkout.alembic("upgrade", "head", dsn=dsn)
     queue.run("UPDATE accounts SET colour = 'red'")
-    # The functions are there again, and work.
+    # The functions exist again, and work.
     assert queue.claim(queue.register()) == []
     checkout.alembic("downgrade", HEAD, dsn=dsn)
     assert migrate(dsn).after == HEAD

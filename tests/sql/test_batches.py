@@ -1,4 +1,4 @@
-"""Batches of a provider in plain SQL: what is asked, sent, answered and taken, and who may do it."""
+"""Provider batches in plain SQL: requests, batches, answers and results, and the rights needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_task_asks_waits_and_takes_its_answer(queue: Queue) -> None:
     taken = {"model": "small", "body": '{"model": "small"}', "status_code": 200, "answer": "{}"}
     assert queue.rows(take, worker, task.id, 2) == [taken]
     assert queue.rows(take, worker, task.id, 1) == []
-    # Once more, for an attempt after one whose worker has died.
+    # Again, for an attempt after one whose worker died.
     assert queue.release(worker, [Held(worker, task.id, 2)]) == [task.id]
     queue.claim(worker)
     assert queue.rows(take, worker, task.id, 3) == [taken]

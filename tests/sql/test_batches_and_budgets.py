@@ -1,4 +1,4 @@
-"""What budgets make of tasks that go with a batch: asked while there is room, collected whatever is left."""
+"""Budgets and batch tasks: a task requests a call if the budget allows, and its result is always collected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts that are paused, or have used up their budget: their tasks wait, those of the others do not."""
+"""Accounts that are paused or over budget: their tasks wait, those of other accounts do not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def claimed(queue: Queue, worker: int) -> list[int]:
 
 
 def change(queue: Queue, account: int, **columns: object) -> None:
-    """Changes an account, as someone with psql would."""
+    """Changes an account, as a user of psql would."""
     for name, value in columns.items():
         assert queue.run(f"UPDATE accounts SET {name} = %s WHERE id = %s", value, account)
 
@@ -93,7 +93,7 @@ def test_pause_is_seen_when_it_is_committed_and_not_before(
 
 @pytest.fixture(params=["origin", "replica"])
 def administrator(request: pytest.FixtureRequest, queue: Queue) -> Queue:
-    """A session that changes tables as programs do, or as logical replication does: without triggers."""
+    """A session that changes tables without triggers, as some programs and logical replication do."""
     if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         pytest.skip("the user of CONTENTQ_TEST_DSN may not turn triggers off")
     assert queue.account
@@ -161,7 +161,7 @@ def test_account_with_its_budget_used_up_waits_for_the_next_month(queue: Queue) 
 
 @pytest.mark.parametrize("zone", ["-167:59", "167:59"])
 def test_what_was_spent_before_this_month_of_utc_does_not_count(queue: Queue, worker: int, zone: str) -> None:
-    """In a time zone as far away as there can be: for half of the days, that is another month."""
+    """In the most distant time zones: on half of the days this changes the month."""
     account = queue.add_account()
     task = queue.add(account_id=account)
     queue.charge({task: '{"cost": 10}'})
@@ -239,7 +239,7 @@ def test_completions_charge_the_budget(queue: Queue, count: str) -> None:
 def test_two_charges_at_once_that_only_together_use_up_the_budget_hold_the_account(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
-    """Each sees its own part only, and waits for no one: the next claim sees the sum."""
+    """Each sees only its own part and waits for none; the next claim sees the sum."""
     account = queue.add_account()
     first, second = queue.running(account_id=account), queue.running(account_id=account)
     queue.add(account_id=account)
@@ -341,7 +341,7 @@ def host_application(queue: Queue) -> Iterator[str]:
     queue.run(f'DROP ROLE "{name}"')
 
 
-@pytest.mark.in_public  # where everyone may look
+@pytest.mark.in_public  # where every role may read
 def test_host_application_without_a_right_on_the_machinery_keeps_its_accounts(
     queue: Queue, host_application: str
 ) -> None:
@@ -402,7 +402,7 @@ def test_big_backlog_of_a_held_account_is_walked_over_by_no_claim(
     claim = f"SELECT count(*) FROM contentq.claim({worker}, 10)"
 
     read = [scans(queue, claim) for _ in range(others // 10)]
-    # With nothing but what may not start, as an idle worker asks again and again.
+    # With only blocked tasks, as an idle worker that claims repeatedly.
     read += [scans(queue, claim) for _ in range(3)]
 
     running = "SELECT account_id, count(*) FROM content_generation_tasks WHERE status = 'processing' GROUP BY 1"
@@ -416,7 +416,7 @@ def test_account_that_is_held_no_more_is_found_at_once(queue: Queue, worker: int
     held = queue.add_account(**columns)
     waiting = queue.add(account_id=held, submitted_at=PAST)
     other = queue.add(submitted_at="2002-01-01")
-    # Also when its worker remembers places: those of a scan that has chosen tasks that could not start.
+    # Also if the worker remembers positions: those of a scan that chose tasks that could not start.
     remember(queue, {})
     assert claimed(queue, worker) == [other]
 

@@ -1,4 +1,4 @@
-"""Budgets as people and programs see them: what is set, shown, and told when most of one is spent."""
+"""Budgets in views and notifications: the limit, the amount spent, and a warning before it is used up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets by day and by month, of accounts and of categories: what tasks that run may still cost is reserved."""
+"""Budgets per day and month, of accounts and categories: expected costs of running tasks are reserved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLAIMERS = 8
 def work_off(
     queue: Queue, connect_queue: Callable[[], Queue], costs: Sequence[float], done: Callable[[Queue], bool]
 ) -> None:
-    """Claims with 100 slots, by several claimers at once; each completes what it holds one by one."""
+    """Claims with 100 slots, by several claimers at once; each completes its tasks one by one."""
     sessions = [connect_queue() for _ in range(CLAIMERS)]
     idle = threading.Event()
 
@@ -50,7 +50,7 @@ def work_off(
 
 
 def is_over(queue: Queue) -> bool:
-    """Whether the budget is used up, and nothing runs any more."""
+    """Whether the budget is used up and no task runs."""
     return bool(
         queue.value(
             "SELECT bool_and(state = 'used_up') AND NOT EXISTS (SELECT FROM content_generation_tasks "
@@ -88,7 +88,7 @@ def test_hundred_slots_and_a_budget_of_ten_tasks_end_with_eleven_at_most(
 def test_costs_that_vary_threefold_overshoot_by_less_than_one_task(
     queue: Queue, connect_queue: Callable[[], Queue], known: bool, seed: int
 ) -> None:
-    """A budget of ten average tasks, of which the dearest costs half as much again."""
+    """A budget of ten average tasks; the most expensive costs half as much again."""
     submit(queue, 200)
     set_budget(queue, 20, account_id=1, period="day")
     if known:
@@ -101,7 +101,7 @@ def test_costs_that_vary_threefold_overshoot_by_less_than_one_task(
 
 
 class TestReservation:
-    """What one claim takes."""
+    """The tasks of one claim."""
 
     @pytest.fixture(params=["strict", "fair"], autouse=True)
     def claim_order(self, request: pytest.FixtureRequest, queue: Queue) -> None:
@@ -117,7 +117,7 @@ class TestReservation:
         assert len(claimed(queue, worker)) == 2
         assert claimed(queue, worker) == []
 
-        # What it has cost is spent instead, which was less.
+        # The actual cost, which was lower, replaces the reservation.
         queue.complete(worker, first[:1], [cost(0.5)])
         assert status(queue)[0]["spent"] == Decimal("0.5")
         queue.complete(worker, first[1:], [cost(0.5), cost(0.5)])
@@ -260,7 +260,7 @@ def test_others_go_past_what_a_budget_holds(
     found = [row["id"] for _ in range(len(free)) for row in queue.claim(worker, 1)]
     assert sorted(found) == sorted(free)
 
-    # It goes on as soon as the budget is raised, and what the worker remembers is gone.
+    # Claims continue as soon as the budget is raised; the worker's remembered positions are gone.
     set_budget(queue, 1, **HELD_BY[of])
     assert len(claimed(queue, worker)) == 1
     set_budget(queue, None, **HELD_BY[of])

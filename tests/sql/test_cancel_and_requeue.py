@@ -1,4 +1,4 @@
-"""cancel() and requeue(): what an operator does with one task."""
+"""cancel() and requeue(): operations on one task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ENDED = {"completed_at": "2001-01-01", "started_at": "2001-01-01"}
 
 
 def change(before: Row, after: Row) -> Row:
-    """The columns that differ, but for those that every update changes."""
+    """The columns that differ, without those that every update changes."""
     return {
         name: value
         for name, value in after.items()
@@ -128,7 +128,7 @@ def test_requeued_task_can_be_cancelled_again(queue: Queue) -> None:
 
 @pytest.fixture
 def rejected(queue: Queue) -> int:
-    """A completed task whose content a reviewer has rejected."""
+    """A completed task whose content was rejected in review."""
     task = queue.running(auto_approve=False)
     queue.store(task.worker, [task], extras=['{"model": "small"}'])
     queue.run("UPDATE contents SET review_status = 'rejected'")
@@ -184,7 +184,7 @@ def test_note_takes_the_place_of_the_error_and_without_one_that_stays(queue: Que
 
 
 def test_requeue_by_the_task_alone_is_one_function(queue: Queue) -> None:
-    """Programs of before call it with one argument."""
+    """Older callers pass one argument."""
     queue.add(task_id="post-7", status="failed")
 
     assert queue.value("SELECT contentq.requeue('post-7')") == "pending"

@@ -1,4 +1,4 @@
-"""A task that was cancelled or passed its deadline while its handler ran ends that way, whatever is reported."""
+"""A task that was cancelled or passed its deadline while it ran ends that way, whatever its worker reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPORTS: dict[str, tuple[Report, object, object]] = {
     "snooze": (lambda queue, task: queue.snooze(task), False, False),
     "release": (lambda queue, task: queue.release(task.worker, [task]), [], []),
 }
-"""By name: how to report, the answer for a cancelled task, and for one past its deadline."""
+"""By name: the report, its result for a cancelled task, and its result after the deadline."""
 
 each_report = pytest.mark.parametrize("report", REPORTS)
 

@@ -1,4 +1,4 @@
-"""accounts.max_running: no more of an account's tasks run at once, whoever claims, and no place stays free."""
+"""accounts.max_running: never exceeded by concurrent claims, and no slot stays unused."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_claim_that_is_not_committed_counts(queue: Queue, connect_queue: Callabl
     with other.connection.transaction():
         assert len(other.claim(other.register(), 1)) == 1
         worker = queue.register()
-        # It does not wait for the other; what it cannot count it leaves, and is told to look again at once.
+        # It does not wait for the other claim. It leaves what it cannot count, and is due again at once.
         with queue.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT array_agg(c.account_id), (SELECT contentq.next_claim_in(%s)) "
@@ -177,12 +177,13 @@ RECORD = """
     $$;
     CREATE TRIGGER zz_record AFTER UPDATE ON content_generation_tasks
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION record_start()"""
-"""Counts what each claim leaves running, when what it has chosen is settled: under a lock of the account, so that
-every other claim of it is either counted or counts this one."""
+"""Counts the running tasks of each claim once its choice is final: under a lock of the account, so that every
+other claim of it is either counted or counts this one.
+"""
 
 
 def _audit(queue: Queue, done: threading.Event) -> Counter[int]:
-    """Looks at what runs until all is done; returns the most of each account that were seen at once."""
+    """Samples running tasks until all are done; returns the maximum per account."""
     most: Counter[int] = Counter()
     while not done.is_set():
         with queue.connection.transaction():
@@ -195,14 +196,14 @@ def _audit(queue: Queue, done: threading.Event) -> Counter[int]:
 
 
 def _work(queue: Queue, seed: random.Random) -> None:
-    """Claims and ends tasks in every way there is, until none is left."""
+    """Claims and ends tasks in every possible way until none is left."""
     worker, held = queue.register(), list[Held]()
     while queue.value("SELECT count(*) FROM content_generation_tasks WHERE status <> 'completed'"):
         held += [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 3)]
         seed.shuffle(held)
         fate = seed.random()
         if fate < 0.1:
-            # It is gone, its tasks still run; they are taken back, and it begins anew.
+            # Its worker is gone while its tasks run; they are rescued, and it starts again.
             queue.silence(worker, "1 hour")
             queue.rescue("30 minutes")
             worker, held = queue.register(), []
@@ -240,7 +241,7 @@ def test_eight_claimers_with_kills_and_rescues_never_exceed_a_cap(
 
     counted = queue.rows("SELECT account_id, max(running) AS most FROM started GROUP BY 1")
     exact = {row["account_id"]: row["most"] for row in counted}
-    # They reached the cap, so that the count means something, and none passed it.
+    # The cap was reached, so the count is meaningful, and never exceeded.
     assert {account: exact[account] for account in accounts} == dict.fromkeys(accounts, CAP)
     assert {account: seen[account] for account in accounts} == dict.fromkeys(accounts, CAP)
     assert exact[free] > CAP
@@ -250,7 +251,7 @@ def test_eight_claimers_with_kills_and_rescues_never_exceed_a_cap(
 def test_freed_place_is_taken_by_whichever_claimer_looks_next(
     queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
-    """Eight claimers that look at the same moment: none of them leaves the place free for all."""
+    """Eight concurrent claimers: at least one uses the free slot."""
     capped = queue.add_account("capped", max_running=CAP)
     _submit(queue, capped, 40)
     first = queue.register()
@@ -268,7 +269,7 @@ def test_freed_place_is_taken_by_whichever_claimer_looks_next(
                 return [Held(worker, row["id"], row["attempt"]) for row in own.claim(worker, 5)]
 
             claimed = [task for tasks in pool.map(claim, sessions, workers) for task in tasks]
-            # Whoever had the lock may have had no use for the place; the others are told to look again.
+            # The claimer with the lock may not have used the slot; the others are due again at once.
             claimed = claimed or eventually(lambda: claim(queue, first, threading.Barrier(1)), within=1)
             assert len(claimed) == 1
             held += claimed

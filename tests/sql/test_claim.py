@@ -1,4 +1,4 @@
-"""claim(): which tasks a worker is handed, and in what order."""
+"""claim(): which tasks a worker gets, and in what order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""claim() beside a session with an old snapshot: what was claimed since stays in the ready index."""
+"""claim() while another session has an old snapshot: entries of claimed tasks stay in the ready index."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.queue import Queue
 
 BATCH = 500
 BATCHES, BATCHES_OF_ALL = 30, 60
-"""Claims, without and with --all."""
+"""Number of claims, without and with --all."""
 
 
 def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 seconds") -> None:
-    """Makes the workers believe that they have come so far in each priority."""
+    """Sets the position that workers remember for each priority."""
     assert queue.run(
         "UPDATE contentq.claimers SET memory = jsonb_build_object('places', jsonb_build_object("
         "'until', clock_timestamp() + %s::interval, 'heads', %s::jsonb))",
@@ -30,7 +30,7 @@ def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 secon
 def remember_past(
     queue: Queue, heads: dict[str, Any] | None, blocked: list[int], categories: list[str] | None
 ) -> None:
-    """The same of workers for these categories, past these accounts that are blocked."""
+    """The same for workers with these categories, past these blocked accounts."""
     remember(queue, heads)
     queue.run(
         "UPDATE contentq.claimers SET memory = jsonb_build_object('places', memory->'places' || %s::jsonb)",
@@ -39,12 +39,12 @@ def remember_past(
 
 
 def heads(queue: Queue) -> Any:
-    """How far a worker has come, as it remembers; None for nothing."""
+    """The position that a worker remembers, or None."""
     return queue.value("SELECT memory->'places'->'heads' FROM contentq.claimers WHERE memory ? 'places'")
 
 
 def claim_by_a_long_scan(queue: Queue, worker: int, max_tasks: int) -> list[int]:
-    """Claims as by a scan that took long, and remembers what that returns for long enough; the ids in order."""
+    """Claims as if the scan took long, and prolongs the memory of its position; the ids in order."""
     chosen, places = queue.connection.execute(
         "SELECT chosen, places FROM contentq.choose_first(%s, NULL, long => '0 seconds')", [max_tasks]
     ).fetchall()[0]
@@ -68,16 +68,16 @@ def test_claims_do_not_walk_again_over_what_was_claimed_before(
     with reader.connection.transaction():
         reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.run("SELECT count(*) FROM content_generation_tasks")
-        # On a quick machine a whole scan is not yet taken for a long one at this size.
+        # On a fast machine, a full scan of this size does not yet count as slow.
         remember(queue, {})
         entries = 0
         for _ in range(batches):
             entries += scans(queue, claim).entries["ready_idx"]
-            # On a slow one, what is remembered would not count any more before the last.
+            # On a slow machine, the remembered position would expire before the last claim.
             remember(queue, heads(queue))
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
-    # A whole scan each time would read BATCH * BATCHES ** 2 / 2 of them.
+    # A full scan each time would read BATCH * BATCHES ** 2 / 2 of them.
     assert entries < BATCH * batches * batches / 8
 
 

@@ -1,4 +1,4 @@
-"""No two claimers ever get the same task."""
+"""Two claimers never get the same task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_eight_claimers_get_every_task_exactly_once(queue: Queue, connect_queue:
 
     times = Counter(id_ for claimed in claims for id_ in claimed)
     assert set(times.values()) == {1}
-    # A task that every other claimer passed over while one held it is still there for that one.
+    # A task that other claimers skipped while one had it locked is still there for that one.
     assert len(times) == TASKS
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
     assert queue.values("SELECT DISTINCT status FROM content_generation_tasks") == ["processing"]

@@ -1,9 +1,9 @@
-"""What a claim reads follows from how many tasks it takes, not from how many may not start or come later.
+"""The reads of a claim depend on the number of tasks it claims, not on blocked or later tasks.
 
-Each backlog is ahead of 300 tasks that may start, where tasks can be ahead. It has 5,000 tasks, then 50,000; fewer
-without --all, but far more than a claim may read. Reads are counted with the plans that a session can come to
-have: kept since the table was empty, made without statistics, by good ones; each for any values ("generic") or for
-those of one call ("custom").
+Each backlog precedes 300 tasks that may start, if tasks can precede others. It has 5,000 tasks, then 50,000; fewer
+without --all, but far more than a claim may read. Reads are counted with every plan that a session can have:
+cached since the table was empty, made without statistics, and made with good ones; each generic ("generic") or for
+the values of one call ("custom").
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ YOUNGER = "clock_timestamp() - interval '1 day' + n * interval '1 millisecond'"
 
 
 class Backlog:
-    """Tasks that may not start, or not yet; the tasks that may start are put in after them."""
+    """Blocked or scheduled tasks; the tasks that may start are inserted after them."""
 
     def __init__(
         self,
@@ -41,7 +41,10 @@ class Backlog:
         number: int = 0,
         free: dict[str, str] | None = None,
     ) -> None:
-        """columns, free: expressions on n. accounts: so many have the tasks in turn, in place of the usual one."""
+        """columns, free: expressions on n.
+
+        accounts: number of accounts that share the tasks in turn, instead of the usual one.
+        """
         self._queue = queue
         self._columns = columns or {}
         self._free = free or {}
@@ -54,7 +57,7 @@ class Backlog:
             self._account = f"{first} + mod(n, {number})"
 
     def grow(self, to: int) -> None:
-        """Adds tasks to it until there are so many."""
+        """Adds tasks up to this number."""
         self._insert(self._account, self._columns, self._size + 1, to)
         self._size = to
 
@@ -63,7 +66,7 @@ class Backlog:
         self._insert(str(self._queue.account), {"submitted_at": YOUNGER, **self._free}, 1, FREE)
 
     def put_urgent(self, number: int) -> None:
-        """Adds so many tasks that may start before all others."""
+        """Adds this many tasks that may start before all others."""
         self._insert(str(self._queue.account), {"priority": "10"}, 1, number)
 
     def _insert(self, account: str, columns: dict[str, str], first: int, last: int) -> None:
@@ -162,14 +165,14 @@ def fair(queue: Queue) -> Backlog:
 
 
 def fair_after_more_urgent_ones(queue: Queue) -> Backlog:
-    """Half of the claim is of a priority of its own."""
+    """Half of the claim has a separate priority."""
     backlog = fair(queue)
     backlog.put_urgent(CLAIM // 2)
     return backlog
 
 
 def fair_with_a_crowd(queue: Queue) -> Backlog:
-    """All of the backlog are of one account."""
+    """The whole backlog has one account."""
     queue.run("UPDATE contentq.settings SET claim_order = 'fair'")
     return Backlog(queue, accounts={}, number=1)
 
@@ -216,14 +219,14 @@ BACKLOGS: dict[Callable[[Queue], Backlog], int] = {
     later_deadlines: 1_000,
     aged: 2_600,
 }
-"""How many rows a claim of 100 may read, and as many entries of indexes: it finds, locks and changes them."""
+"""Maximum rows of a claim of 100, and maximum index entries: it finds, locks and changes them."""
 
 UNDONE = 2_000
-"""Entries beside these: those of claims that were rolled back before."""
+"""Additional index entries, from claims that were rolled back before."""
 
 
 def read_by_claims(queue: Queue, worker: int, *kinds: Literal["custom", "generic"]) -> list[Scans]:
-    """What claims read: two for each kind of plans, since the first may have to learn. All is rolled back."""
+    """Reads of claims: two for each kind of plan, because the first may have to learn. All are rolled back."""
     read = []
     for kind in kinds:
         queue.run(f"SET plan_cache_mode = force_{kind}_plan")
@@ -237,7 +240,7 @@ def test_claim_reads_the_same_beside_a_small_backlog_and_a_large_one(
     queue: Queue, arrange: Callable[[Queue], Backlog], is_thorough: bool
 ) -> None:
     most = BACKLOGS[arrange]
-    # Statistics that come by themselves would throw plans away.
+    # Automatic statistics would invalidate cached plans.
     queue.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
     backlog = arrange(queue)
     worker = queue.register(categories=["rare", "news"] if arrange in (other_category, other_categories) else None)

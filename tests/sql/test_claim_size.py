@@ -1,4 +1,4 @@
-"""claim() hands out 16 MB of text at most, and always at least one task."""
+"""claim() returns at most 16 MB of text, and at least one task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _no_limit(queue: Queue) -> None:
 
 
 def large(queue: Queue, megabytes: int, priority: int = 5) -> int:
-    """Inserts a task with such a text, which is small on disk."""
+    """Inserts a task with this text, which compresses well."""
     insert = (
         "INSERT INTO content_generation_tasks (account_id, priority, requirements) "
         "VALUES (%s, %s, repeat('x', %s)) RETURNING id"
@@ -125,7 +125,7 @@ def test_ordinary_claim_is_as_large_as_it_was_asked_for(queue: Queue, worker: in
 
 
 def test_large_text_that_is_stored_apart_is_not_read_to_measure_it(queue: Queue, worker: int) -> None:
-    """Its size is known without: of 5 tasks not even the one that is handed out is touched."""
+    """Reads the size without the text: of 5 tasks, not even the claimed one is read."""
     for _ in range(5):
         large(queue, 20)
     reads = "SELECT pg_stat_get_xact_tuples_fetched(reltoastrelid) FROM pg_class WHERE relname = %s"

@@ -1,4 +1,4 @@
-"""Two workers that share sessions, as behind PgBouncer in transaction mode: none notices the other."""
+"""Two workers that share sessions, as with PgBouncer in transaction mode, do not affect each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOK_AGAIN = timedelta(milliseconds=5)
 
 @pytest.fixture(scope="module")
 def databases() -> Iterator[Databases]:
-    """Those of a server that a pooler can reach."""
+    """Databases of a server that a pooler can reach."""
     with (
         Cluster(next(iter(installed().values())).folder, tcp=True) as cluster,
         closing(Databases(cluster.dsn(host="127.0.0.1"))) as made,
@@ -33,21 +33,21 @@ def databases() -> Iterator[Databases]:
 
 @pytest.fixture
 def pooled_dsn(databases: Databases) -> Iterator[str]:
-    """A migrated database of the test's own."""
+    """A migrated database for one test."""
     with databases.migrated() as dsn:
         yield dsn
 
 
 @pytest.fixture
 def queue(pooled_dsn: str) -> Iterator[Queue]:
-    """The queue on a connection of its own."""
+    """The queue on a separate connection."""
     with closing(open_connection(pooled_dsn, "contentq test", plain=True)) as connection:
         yield Queue(connection)
 
 
 @pytest.fixture(params=[0, 1, 2], ids=["direct", "one session", "two sessions"])
 def both(request: pytest.FixtureRequest, pooled_dsn: str) -> Iterator[tuple[Queue, Queue]]:
-    """The connections of the two workers: directly, or through a pooler with so many sessions for both."""
+    """The connections of the two workers: direct, or through a pooler with this many sessions for both."""
     url = Pooler(pooled_dsn, request, pool_size=request.param).url if request.param else pooled_dsn
     with ExitStack() as stack:
         first, second = (

@@ -1,4 +1,4 @@
-"""What workers with several gates are given by a claim, wait for, and are told."""
+"""Claims, waiting times and notifications of workers with several gates."""
 
 from __future__ import annotations
 

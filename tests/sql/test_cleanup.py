@@ -1,4 +1,4 @@
-"""cleanup() and cleanup_failed(): old tasks."""
+"""cleanup() and cleanup_failed() delete old tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cleanup_failed(queue: Queue, older_than: str = "30 days", max_rows: int = 10
 
 
 def failed(queue: Queue, age: str, status: str = "failed") -> int:
-    """A task that ended so long ago."""
+    """A task that ended this long ago."""
     return queue.add(status=status, updated_at=queue.value("SELECT clock_timestamp() - %s::interval", age))
 
 

@@ -1,4 +1,4 @@
-"""The columns of a task in Python are those of the migrated table, and all that is derived from them follows."""
+"""Task columns in Python match the migrated table, and everything derived from them follows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TYPES = {
     "boolean": bool,
     "timestamp with time zone": datetime,
 }
-"""What Python has for a type that is no text."""
+"""The Python types of columns that are not text."""
 
 
 @pytest.fixture
 def table(database: Connection) -> dict[str, tuple[str, bool, bool]]:
-    """By column: its type, whether it must not be NULL, and whether it has a default."""
+    """By column: its type, whether it is NOT NULL, and whether it has a default."""
     rows = database.execute(
         "SELECT attname, format_type(atttypid, atttypmod), attnotnull, atthasdef OR attidentity <> '' "
         "FROM pg_attribute "
@@ -55,7 +55,7 @@ def test_handler_sees_columns_with_the_types_that_they_have(table: dict[str, tup
     for name in fields:
         type_, not_null, _ = table[name]
         expected = TYPES.get(type_, str)
-        # A claimed task has been started, whatever the column allows.
+        # A claimed task has been started, although the column is nullable.
         optional = not not_null and name != "started_at"
         assert hints[name] == (expected | None if optional else expected), name
 

@@ -1,4 +1,4 @@
-"""psql's \\d+ and \\df+ are the documentation: everything of ours has a comment."""
+r"""psql's \d+ and \df+ are the documentation: every object of contentq has a comment."""
 
 from __future__ import annotations
 

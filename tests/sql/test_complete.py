@@ -1,4 +1,4 @@
-"""complete(): tasks that ended well, many in one call."""
+"""complete(): many tasks in one call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sql/functions and sql/views are what a migrated database has: the files that a reader opens are true."""
+"""sql/functions and sql/views are exactly what a migrated database has."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_files_are_what_a_migrated_database_has(database: Connection) -> None:
 
 
 def test_each_view_reads_the_same_after_it_was_dumped_and_restored(database: Connection) -> None:
-    """Else a repair would take it for changed: IN (...) on a varchar is printed in another way each time."""
+    """Otherwise a repair would always find a change: IN (...) on a varchar is printed differently each time."""
     before = [(name, definition) for name, definition, _ in catalog.views(database)]
 
     for name, definition in before:
@@ -48,7 +48,7 @@ def test_each_view_reads_the_same_after_it_was_dumped_and_restored(database: Con
 
 
 def test_sql_is_plain_ascii() -> None:
-    """So that it can be installed by a client of any encoding."""
+    """So that clients with any encoding can install it."""
     assert [str(file) for file in SQL.rglob("*.sql") if not file.read_bytes().isascii()] == []
 
 

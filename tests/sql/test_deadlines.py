@@ -1,4 +1,4 @@
-"""settings.deadlines: the earliest deadline first, and nothing is begun that cannot finish in time."""
+"""settings.deadlines: earliest deadline first, and no task starts that cannot finish in time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _in(queue: Queue, delay: str) -> object:
 
 
 def _took(queue: Queue, category: str | None, *seconds: float) -> None:
-    """Completed tasks of a category that took so long."""
+    """Completed tasks of a category with this duration."""
     for each in seconds:
         queue.add(
             category=category,
@@ -33,7 +33,7 @@ def _took(queue: Queue, category: str | None, *seconds: float) -> None:
 
 
 def _measure(queue: Queue) -> None:
-    """Housekeeping that has not been done for a while."""
+    """Housekeeping that was last done a while ago."""
     queue.run("UPDATE contentq.maintenance SET cleaned_at = '-infinity'")
     queue.run("SELECT contentq.maintain()")
 

@@ -1,4 +1,4 @@
-"""doctor() finds what it says it finds, each time it is there, and nothing in a database in which all is well."""
+"""doctor() reports each finding when its cause exists, and none in a healthy database."""
 
 from __future__ import annotations
 

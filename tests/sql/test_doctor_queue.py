@@ -1,4 +1,4 @@
-"""doctor() finds what is wrong with the queue: prices, workers, the housekeeping, what waits for long."""
+"""doctor() on the queue: prices, workers, housekeeping, tasks that wait for long."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_reviews_that_wait_for_long(queue: Queue) -> None:
     )
     queue.run(insert, queue.account, "pending", "6 days", 1)
     queue.run(insert, queue.account, "approved", "9 days", 1)
-    queue.run(insert, queue.account, "pending", "9 days", None)  # the host's own
+    queue.run(insert, queue.account, "pending", "9 days", None)  # of the host
     assert found(queue) == []
 
     queue.run(insert, queue.account, "pending", "8 days", 1)

@@ -1,4 +1,4 @@
-"""doctor() finds what is wrong with the schema: ids, definitions, indexes, the tables of a host, rights."""
+"""doctor() on the schema: ids, definitions, indexes, tables of a host, rights."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_column_that_is_narrower_than_what_it_refers_to(empty_dsn: str, bare: Qu
     bare.run("INSERT INTO contents (id, account_id) SELECT 2000000000, min(id) FROM accounts")
 
     assert found(bare) == [
-        ("error", "ids_running_out", "contents.id"),  # the sequence of a serial column is as narrow as that was
+        ("error", "ids_running_out", "contents.id"),  # the sequence of a serial column keeps its narrow type
         ("error", "ids_running_out", "content_generation_tasks.content_id"),
     ]
     fix(bare, findings(bare)[0])

@@ -1,4 +1,4 @@
-"""doctor() finds what is wrong with the server: vacuum, sessions, settings, connections, notifications."""
+"""doctor() on the server: vacuum, sessions, settings, connections, notifications."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_connections_that_are_nearly_used_up(queue: Queue, connect_queue: Callab
 
 @pytest.fixture(scope="session")
 def small_server() -> Iterator[str]:
-    """A server with little memory, whose queue of notifications is soon full; the DSN of its migrated database."""
+    """A server with little memory and a small notification queue; the DSN of its migrated database."""
     newest = max(installed())
     if newest < 17:
         pytest.skip("max_notify_queue_pages is a setting since PostgreSQL 17")

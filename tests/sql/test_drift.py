@@ -1,4 +1,4 @@
-"""What of a database's schema is not that of this version of the program is found, and what mends it does."""
+"""Differences between a database's schema and that of this version are found, and their remedies work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def found(queue: Queue) -> list[Finding]:
 
 
 def named(queue: Queue) -> list[tuple[str, str, str]]:
-    """What is found, with the table's schema left out."""
+    """The findings, without the schema of the tables."""
     return [(each.severity, each.finding, each.subject.removeprefix(f"{queue.schema}.")) for each in found(queue)]
 
 
@@ -129,7 +129,7 @@ def test_revision_of_another_version_is_found(
 
 
 def test_every_table_and_column_of_the_snapshot_is_compared(queue: Queue) -> None:
-    """A line of pg_dump's that is not understood would be left out."""
+    """A line of pg_dump that the program does not recognise would be ignored."""
     rows = queue.rows(
         """
         SELECT c.oid::regclass::text AS name, count(a.attnum) AS columns,

@@ -1,4 +1,4 @@
-"""error_group() and error_groups: what tasks failed of, by kind."""
+"""error_group() and error_groups: kinds of task failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = {
     "deadbeef": "deadbeef",
     "a" * 1000: "a" * 200,
 }
-"""Messages, and their kinds."""
+"""Messages and their kinds."""
 
 QUOTED: tuple[Callable[[int], str], ...] = (
     lambda n: "'" * n,
@@ -43,7 +43,7 @@ QUOTED: tuple[Callable[[int], str], ...] = (
     lambda n: "a_" * (n // 2) + "1",
     lambda n: "1." * (n // 2),
 )
-"""Texts to take apart, of so many characters."""
+"""Texts to parse, of this length."""
 
 
 @pytest.mark.parametrize("message", KINDS)
@@ -56,7 +56,7 @@ def test_no_message_is_of_no_kind(queue: Queue) -> None:
 
 
 def test_kind_of_a_kind_is_the_same(queue: Queue) -> None:
-    """What contentq errors shows can be given to --error."""
+    """The output of contentq errors is valid for --error."""
     for kind in KINDS.values():
         assert queue.value("SELECT contentq.error_group(%s)", kind) == kind
 
@@ -110,7 +110,7 @@ def test_long_message_is_shown_in_part(queue: Queue) -> None:
 
 @pytest.mark.newest
 def test_no_text_takes_long(queue: Queue) -> None:
-    """Whatever it is, and however long: of a million characters some are looked at."""
+    """For any text of any length: of a million characters, only some are read."""
     queue.run("SET statement_timeout = '1s'")
     queue.run("CREATE TEMP TABLE texts (text text)")
     for make in (*TEXTS.values(), *QUOTED):

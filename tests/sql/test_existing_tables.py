@@ -1,4 +1,4 @@
-"""Tables that are there already are taken over; what does not fit is named, all of it, with nothing changed."""
+"""Existing tables are adopted. If they do not fit, every problem is named and nothing changes."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_task_table_of_the_specification_is_taken_over_with_its_rows(empty_dsn: 
         "adopted the existing table contents",
     ]
     assert bare.rows("SELECT task_id, topic, source, status FROM content_generation_tasks ORDER BY id") == before
-    # What was NULL and has a default got it.
+    # NULLs in columns with a default were replaced by it.
     assert bare.values("SELECT priority FROM content_generation_tasks ORDER BY id") == [7, 5, 5]
     assert bare.values("SELECT DISTINCT max_retries FROM content_generation_tasks") == [3]
     bare.run("INSERT INTO content_generation_tasks (account_id) VALUES (1)")
@@ -249,7 +249,7 @@ def test_values_of_a_column_of_accounts_that_was_there_are_for_the_host_to_judge
 
 
 def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
-    """Domains, identities that are always generated, columns in another order, a primary key other than id."""
+    """Domains, GENERATED ALWAYS identities, another order of columns, a primary key other than id."""
     bare.run(
         """
         CREATE DOMAIN key AS bigint CHECK (VALUE > 0);

@@ -1,4 +1,4 @@
-"""explain(): each reason why a task is not running, in words, with what to do about it."""
+"""explain(): each reason why a task is not running, and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00"
 
 
 def claiming(queue: Queue, categories: list[str]) -> int:
-    """A worker that claims these categories."""
+    """A worker that accepts these categories."""
     query = "SELECT contentq.register_worker('host', 1, 10, 'template', categories => %s)"
     return int(queue.value(query, categories))
 

@@ -1,4 +1,4 @@
-"""explain() and claim() agree: random queues, in each of which both are asked about every task that waits."""
+"""explain() and claim() agree: in random queues, both are checked for every pending task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDER = [
     AHEAD,
     re.compile(r"account \d+ has \d+ running|it has waited longer|every other slot|\d+ tasks? (is|are) due and"),
 ]
-"""What is said of tasks that come first; every other line names what must change before the task may start."""
+"""Lines about tasks that come first. Every other line names what must change before the task may start."""
 
 RARELY = st.sampled_from([False] * 11 + [True])
 
@@ -53,10 +53,10 @@ class Gate:
     closed: str | None = None
     max_running: int | None = None
     level: int | None = None
-    """What its bucket holds, of which there is next to no more to come; None without a pace."""
+    """The content of its bucket, which hardly refills; None without a limited rate."""
     half_open: bool = False
     is_used_up: bool = False
-    """Whether a provider has said so since the last claim."""
+    """Whether a provider reported this since the last claim."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Task:
     category: str | None
     priority: int
     age: int
-    """Minutes since it was submitted."""
+    """Minutes since submission."""
     timeout: int | None
     """Minutes from now."""
     scheduled: int | str | None
@@ -74,7 +74,7 @@ class Task:
 
 @dataclass
 class State:
-    """A queue. What refers to an account or a worker is its place in the list."""
+    """A queue. References to accounts and workers are positions in their lists."""
 
     claim_order: str
     deadlines: bool
@@ -86,11 +86,11 @@ class State:
     """Account and worker."""
     tasks: list[Task] = field(default_factory=list)
     earlier: list[int] = field(default_factory=list)
-    """Workers that have claimed one of these tasks each, so that they remember whose turn it is."""
+    """Workers that have each claimed one of these tasks, so that they remember whose turn it is."""
 
 
 def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
-    """Three times of four what is usual: with everything in the way of everything, nothing would be next."""
+    """The usual value three times out of four: if everything were blocked, nothing would be next."""
     return st.sampled_from([usual] * 3 * len(others) + [*others])
 
 
@@ -155,11 +155,11 @@ STATES = st.builds(
     ),
     earlier=st.lists(st.integers(0, 2), max_size=2),
 )
-"""Tasks of category a take 10 minutes, so that a deadline in 5 minutes cannot be met; aging is one hour."""
+"""Tasks of category a take 10 minutes, so a deadline in 5 minutes cannot be met; aging is one hour."""
 
 
 class Arranged:
-    """A state in the database, until the end of the transaction."""
+    """A state in the database, until the transaction ends."""
 
     def __init__(self, queue: Queue, state: State, seeds: tuple[float, float]) -> None:
         self.queue = queue
@@ -263,30 +263,30 @@ class Arranged:
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """What is done in it is rolled back."""
+        """Rolls back everything done in the block."""
         with self.queue.connection.transaction(force_rollback=True):
             yield
 
     def claim(self, worker: int, number: int, seed: float = 0) -> list[int]:
-        """What a claim would take."""
+        """The result of a claim."""
         with self.undone():
             self.queue.value("SELECT setseed(%s)::text", seed)
             return [row["id"] for row in self.queue.claim(worker, number)]
 
     def next_of(self, worker: int) -> set[int]:
-        """What a claim of one task may take, each way that it may decide by chance."""
+        """The possible results of a claim of one task, for each random choice."""
         seeds = self.seeds if self.state.aging else self.seeds[:1]
         return {id_ for seed in seeds for id_ in self.claim(worker, 1, seed)}
 
     def free(self) -> list[int]:
-        """The workers that claim: they are heard, and have room."""
+        """The workers that claim: they are alive and have free slots."""
         return self.queue.values(
             "SELECT id FROM contentq.worker_status WHERE state NOT IN ('silent', 'draining') AND busy < "
             "slots ORDER BY id"
         )
 
     def is_between_caps_and_aging(self, task: int) -> bool:
-        """Whether older tasks of its account may take the room that limits leave it; nothing counts them."""
+        """Whether older tasks of its account may take the room that limits leave; nothing counts them."""
         query = (
             "SELECT a.max_running IS NOT NULL OR a.monthly_budget IS NOT NULL FROM accounts AS a "
             "WHERE a.id = (SELECT account_id FROM content_generation_tasks WHERE id = %s)"
@@ -294,7 +294,7 @@ class Arranged:
         return self.state.aging and bool(self.queue.value(query, task))
 
     def lift_limits(self) -> None:
-        """Lets open gates, and workers that may try one task, begin any number."""
+        """Lets open gates, and workers that may probe with one task, start any number."""
         self.queue.run(
             "UPDATE contentq.gates SET max_running = NULL, requests_per_minute = NULL, half_open = false "
             "WHERE opens_at <= clock_timestamp() AND NOT EXISTS (SELECT FROM contentq.gate_wait(key))"
@@ -302,7 +302,7 @@ class Arranged:
         self.queue.run("UPDATE contentq.claimers SET quick_failures = 0")
 
     def remedy(self, task: int, line: str) -> None:
-        """Does what a line asks for."""
+        """Applies the remedy of a line."""
         change_task = "UPDATE content_generation_tasks SET {} WHERE id = %s"
         change_account = (
             "UPDATE accounts SET {} WHERE id = (SELECT account_id FROM content_generation_tasks WHERE id = %s)"
@@ -326,7 +326,7 @@ class Arranged:
 
 
 def seed_by_which(queue: Queue, compared: str) -> float:
-    """A seed after which random() is below a half, or not: how a claim of one task decides with aging."""
+    """A seed after which random() is below one half, or not: how a claim of one task decides about aging."""
     for seed in range(100):
         queue.value("SELECT setseed(%s)::text", seed / 100)
         if queue.value(f"SELECT random() {compared} 0.5"):
@@ -340,7 +340,7 @@ def obstacles(lines: list[str]) -> list[str]:
 
 
 def check(here: Arranged) -> None:
-    """Asks explain() about each task that waits, and compares what claims take."""
+    """Calls explain() for each pending task, and compares with the results of claims."""
     free = here.free()
     following = {worker: here.next_of(worker) for worker in free}
     taken = {worker: set(here.claim(worker, 1000)) for worker in free}
@@ -383,11 +383,11 @@ def check(here: Arranged) -> None:
 
 
 def check_remedies(here: Arranged, task: int) -> None:
-    """Does what explain() says of a task, until a claim takes it."""
+    """Applies the remedies that explain() names for a task, until a claim takes it."""
     in_way = obstacles(here.queue.explain(task))
     if in_way and not any("highest possible number" in line for line in in_way):
         with here.undone():
-            for _ in range(5):  # what was in the way of nothing before may be named only now
+            for _ in range(5):  # a reason that had no effect before may be named only now
                 for line in in_way:
                     here.remedy(task, line)
                 in_way = obstacles(here.queue.explain(task))
@@ -398,7 +398,7 @@ def check_remedies(here: Arranged, task: int) -> None:
 
 
 def test_explain_says_what_claims_do(database: Connection, is_thorough: bool) -> None:
-    """Ready exactly when the next claim takes it; else what keeps it from starting, or how many come first."""
+    """Ready exactly if the next claim takes it; otherwise the reason, or the number of tasks before it."""
     queue = Queue(database)
     seeds = (seed_by_which(queue, "<"), seed_by_which(queue, ">="))
 
@@ -407,7 +407,7 @@ def test_explain_says_what_claims_do(database: Connection, is_thorough: bool) ->
         deadline=None,
         derandomize=True,
         database=None,
-        phases=[Phase.generate],  # to shrink a failing state takes minutes
+        phases=[Phase.generate],  # shrinking a failing state takes minutes
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     @given(state=STATES)

@@ -1,4 +1,4 @@
-"""explain() tells what comes before a task, as claims have it: in each order, under caps, and how many."""
+"""explain() counts the tasks before a task as claims order them: in each order and with caps."""
 
 from __future__ import annotations
 

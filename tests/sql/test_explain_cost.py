@@ -1,4 +1,4 @@
-"""What explain() reads is bounded, however much waits before a task, and whosever that is."""
+"""Reads of explain() are bounded, however many tasks of any account come before a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.newest
 BULK = 50_000
 
 MOST = 35_000
-"""Entries of indexes that one call may read: the 10,000 tasks that it counts, in each order that it needs."""
+"""Maximum index entries of one call: the 10,000 tasks that it counts, in each order that it needs."""
 
 EXPLAIN = "SELECT contentq.explain('mine')"
 
@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 def arrange(queue: Queue, backlog: str, number: int) -> None:
-    """Two workers, one of which claims one category, accounts, so many tasks, and one that came after them."""
+    """Two workers, one with a category, accounts, this many tasks, and a last task."""
     queue.run("INSERT INTO accounts (name) SELECT 'Account ' || n FROM generate_series(1, 1010) AS n")
     queue.run("UPDATE accounts SET paused_until = 'infinity' WHERE id = 2")
     queue.run("UPDATE accounts SET max_running = 1 WHERE id = 3")

@@ -10,7 +10,7 @@ from tests.support.queue import Held, Queue
 
 
 def claim_again(queue: Queue, task: Held) -> Held:
-    """Claims a task that waits for its retry, as if the time for it had come."""
+    """Claims a task that waits for its retry, as if the retry were due."""
     queue.set(task.id, scheduled_at=None)
     (row,) = queue.claim(task.worker)
     assert row["id"] == task.id
@@ -85,7 +85,7 @@ def test_retry_without_a_delay_is_ready_at_once(queue: Queue, retry_after: str) 
 
 
 def test_retry_waits_for_a_random_backoff_otherwise(queue: Queue) -> None:
-    # So long that none of them becomes ready meanwhile.
+    # So long that none of them becomes ready during the test.
     queue.run("UPDATE contentq.settings SET backoff_base = '1000 days', backoff_max = '1000 days'")
     waits = set()
     for _ in range(20):
@@ -108,7 +108,7 @@ def test_last_twenty_errors_are_kept(queue: Queue) -> None:
     task = queue.running(max_retries=100)
     for number in range(1, 26):
         queue.fail(task, f"Error {number}", retry_after="0")
-        # Otherwise the worker, which only fails, would have to wait.
+        # Otherwise the worker, whose every attempt fails, would have to wait.
         queue.run("UPDATE contentq.claimers SET quick_failures = 0")
         task = claim_again(queue, task)
 

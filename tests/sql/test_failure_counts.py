@@ -1,4 +1,4 @@
-"""failure_counts: how many attempts failed, by the class of their error, whatever has become of their tasks."""
+"""failure_counts: failed attempts by error class, whatever happened to their tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COUNTS = "SELECT error_class, sum(attempts)::integer AS attempts FROM contentq.f
 
 
 READ = "SELECT pg_stat_get_xact_blocks_fetched('contentq.failure_counts'::regclass)"
-"""Pages of the table that this transaction has read."""
+"""Pages of the table read in this transaction."""
 
 
 def counts(queue: Queue) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""claim() with settings.claim_order fair: what runs is shared out between accounts."""
+"""claim() with settings.claim_order fair: running tasks are shared between accounts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _submit(queue: Queue, account: int, number: int, **columns: object) -> None:
 
 
 class Slots:
-    """Slots of one worker that claims as many tasks as it has free; the tasks end when a test says so."""
+    """Slots of one worker that claims as many tasks as are free; the test ends the tasks."""
 
     def __init__(self, queue: Queue, number: int) -> None:
         self.queue, self.number = queue, number
@@ -45,7 +45,7 @@ class Slots:
         return [row["account_id"] for row in claimed]
 
     def end(self, *tasks: tuple[int, int]) -> None:
-        """Ends these of the running tasks."""
+        """Ends these running tasks."""
         self.queue.run(
             "UPDATE content_generation_tasks SET status = 'completed', completed_at = clock_timestamp() "
             "WHERE id = ANY (%s)",
@@ -54,13 +54,13 @@ class Slots:
         self.running = [task for task in self.running if task not in tasks]
 
     def end_some(self, number: int, seed: random.Random) -> list[int]:
-        """Ends so many of the running tasks, whichever; returns their accounts."""
+        """Ends this many running tasks in any order; returns their accounts."""
         ended = seed.sample(self.running, number)
         self.end(*ended)
         return [account for account, _ in ended]
 
     def count(self) -> Counter[int]:
-        """How many run of each account."""
+        """Number of running tasks of each account."""
         return Counter(account for account, _ in self.running)
 
 
@@ -157,7 +157,7 @@ def test_tasks_of_unequal_length_share_what_runs(queue: Queue, of_large: int, of
     _submit(queue, large, 600)
     _submit(queue, small, 600)
     running, seed = Slots(queue, 40), random.Random(1)
-    # A task that is ten times as long is a tenth as likely to be the one that ends next.
+    # A task that is ten times as long is a tenth as likely to end next.
     rate = {large: 1 / of_large, small: 1 / of_small}
     time = {large: 0.0, small: 0.0}
     running.fill()
@@ -213,7 +213,7 @@ def test_five_thousand_accounts_with_a_task_each_start_in_one_round(queue: Queue
     )
     running = Slots(queue, slots)
     started: Counter[int] = Counter()
-    # The heavy one has its turn, too.
+    # The heavy account also gets its turn.
     for _ in range((accounts + slots - 1) // slots + 1):
         claimed = running.fill()
         assert len(claimed) == slots
@@ -240,7 +240,7 @@ def test_turns_of_one_priority_do_not_depend_on_what_starts_in_another(queue: Qu
 
 
 def test_two_claimers_at_once_do_not_leave_a_slot_idle(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """What the other is taking is skipped, however many accounts that takes."""
+    """Tasks that another claim is taking are skipped, however many accounts that affects."""
     queue.run(
         "WITH added AS (INSERT INTO accounts (name) SELECT n FROM generate_series(1, 3000) AS n RETURNING id) "
         "INSERT INTO content_generation_tasks (account_id) SELECT id FROM added"

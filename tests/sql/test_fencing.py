@@ -1,4 +1,4 @@
-"""A report counts only from the worker that holds the task, in the attempt that it is in."""
+"""A report is accepted only from the worker that holds the task, in its current attempt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPORTS: dict[str, tuple[Report, object]] = {
     "snooze": (lambda queue, task: queue.snooze(task), False),
     "release": (lambda queue, task: queue.release(task.worker, [task]), []),
 }
-"""By name: how to report, and the answer to a report that does not count."""
+"""By name: the report, and its result if it is not accepted."""
 
 each_report = pytest.mark.parametrize("report", REPORTS)
 

@@ -1,4 +1,4 @@
-"""What a gate learns of a provider's refusals. Seconds pass in rows and in a simulation: nothing sleeps here."""
+"""How a gate learns from a provider's refusals. Time is simulated in rows, without sleeps."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ GATE = "api.example"
 
 
 def held(queue: Queue, worker: int, number: int = 1) -> list[Held]:
-    """Inserts tasks and claims as many of them as the worker gets."""
+    """Inserts tasks and claims as many as the worker gets."""
     for _ in range(number):
         queue.add()
     return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, number)]
 
 
 def state(queue: Queue, column: str) -> Any:
-    """A column of the gate's row; None without a row."""
+    """A column of the gate's row, or None without a row."""
     return queue.value(f"SELECT {column} FROM contentq.gates WHERE key = %s", GATE)
 
 
 def refuse_most(queue: Queue, worker: int, delay: str | None = None) -> None:
-    """A provider takes 20 of 60 calls."""
+    """A provider accepts 20 of 60 calls."""
     first, *tasks = held(queue, worker, 60)
     queue.refuse(first, GATE, delay)
     for task in tasks[:19]:
@@ -217,7 +217,7 @@ def test_status_shows_the_pace_what_is_set_and_what_was_refused(queue: Queue) ->
 
 
 def used_and_refused(fleet: Fleet, rate: float, warm_up: float = 10, measured: float = 30) -> tuple[float, float]:
-    """The part of the rate that was used, and the part of the calls that was refused, after the warm-up."""
+    """The share of the rate that was used, and the share of refused calls, after the warm-up."""
     fleet.run(warm_up + measured)
     accepted, refused = (
         between(times, fleet.now - measured, fleet.now)

@@ -1,4 +1,4 @@
-"""What operators set at a gate: tasks and tokens a minute, and tasks at once; and who may lock what."""
+"""Limits set by operators at a gate: tasks and tokens per minute, concurrent tasks; and the locks involved."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GATE = "api.example"
 
 
 def held(queue: Queue, worker: int, number: int = 1) -> list[Held]:
-    """Inserts tasks and claims as many of them as the worker gets."""
+    """Inserts tasks and claims as many as the worker gets."""
     for _ in range(number):
         queue.add()
     return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, number)]
 
 
 def answer(queue: Queue, tasks: list[Held], tokens: int) -> None:
-    """Completes tasks that have taken so many tokens each."""
+    """Completes tasks that have used this many tokens each."""
     result = json.dumps({"prompt_tokens": tokens - 1, "completion_tokens": 1})
     assert queue.complete(tasks[0].worker, tasks, [result] * len(tasks)) == sorted(task.id for task in tasks)
 
@@ -95,7 +95,7 @@ def test_no_more_tasks_run_than_may_and_each_that_ends_makes_room(queue: Queue) 
 
 
 def test_claims_that_are_not_committed_yet_count(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """The other claim would not see them, and does not wait for them either."""
+    """The other claim would not see them and does not wait for them."""
     queue.set_gate(GATE, max_running=3)
     workers = [queue.register(gate=GATE) for _ in range(2)]
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""A provider that does not answer: its gate closes, one task of the fleet tries, an answer opens it."""
+"""A provider that does not answer: its gate closes, one task of the fleet probes, an answer opens it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ GATE = "api.example"
 
 
 def held(queue: Queue, worker: int, number: int = 1) -> list[Held]:
-    """Inserts tasks and claims as many of them as the worker gets."""
+    """Inserts tasks and claims as many as the worker gets."""
     for _ in range(number):
         queue.add()
     return [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, number)]
 
 
 def gate(queue: Queue) -> dict[str, Any]:
-    """The gate's row, as far as it is looked at here."""
+    """The relevant columns of the gate's row."""
     (row,) = queue.rows(
         "SELECT half_open, opens_at > clock_timestamp() AS is_closed, reason, closed_by, "
         "extract(epoch FROM opens_at - clock_timestamp())::float8 AS seconds, outage_since IS NOT NULL AS "
@@ -38,7 +38,7 @@ def workers(queue: Queue) -> list[int]:
 
 @pytest.fixture
 def struck(queue: Queue, workers: list[int]) -> list[Held]:
-    """Tasks that run, and a gate that an outage has closed."""
+    """Running tasks, and a gate that an outage has closed."""
     tasks = held(queue, workers[0], 3) + held(queue, workers[1], 5)
     for task in tasks[:3]:
         assert queue.fail(task, "503", unanswered=True) == "pending"
@@ -78,7 +78,7 @@ def test_answer_to_a_newer_call_ends_the_count(queue: Queue, workers: list[int])
 def test_few_calls_without_an_answer_among_many_that_are_answered_are_no_outage(
     queue: Queue, workers: list[int]
 ) -> None:
-    """Calls of a minute: those that are answered began before the others failed."""
+    """Calls of one minute: the answered ones began before the others failed."""
     tasks = held(queue, workers[0], 20)
     queue.fail(tasks[0], "reset", unanswered=True)
     for task in tasks[1:16]:

@@ -1,4 +1,4 @@
-"""Closing a gate: one call stops every worker of a provider, at once or at its next claim."""
+"""Closing a gate: one call stops every worker of a provider, immediately or at its next claim."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def listener(connect_queue: Callable[[], Queue]) -> Queue:
 
 
 def let_time_pass(queue: Queue, key: str) -> None:
-    """Makes a gate look as if its time had come."""
+    """Moves a gate's time so that it is due."""
     assert queue.run("UPDATE contentq.gates SET opens_at = clock_timestamp() WHERE key = %s", key)
 
 
@@ -126,7 +126,7 @@ def test_gate_whose_time_has_come_is_open(queue: Queue, gated: int) -> None:
 
 
 def test_gate_that_is_closed_for_longer_stays_so(queue: Queue, gated: int) -> None:
-    """A worker's 429 of a few seconds ends no pause of an operator's."""
+    """A worker's 429 of a few seconds does not end an operator's pause."""
     until = queue.close_gate(GATE, "1 day", "Paused by Ada")
 
     assert queue.close_gate(GATE, "5 seconds", "429", half_open=True) == until

@@ -1,4 +1,4 @@
-"""What a handler keeps for its next attempt: it lives in the row, as long as the task does."""
+"""State that a handler stores for its next attempt: it stays in the row as long as the task exists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SNOOZE = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() - interval '1 sec
 
 
 def keep(queue: Queue, task: Held, state: str | None) -> bool:
-    """Snoozes a task for no time, with this state."""
+    """Snoozes a task for zero seconds with this state."""
     return bool(queue.value(SNOOZE, task.worker, task.id, task.attempt, state))
 
 
@@ -30,7 +30,7 @@ def again(queue: Queue, task: Held) -> Held:
 
 
 def snoozed(queue: Queue, **columns: Any) -> Held:
-    """A running task, in an attempt after one that has kept something."""
+    """A running task, in an attempt after one that stored a state."""
     task = queue.running(**columns)
     assert keep(queue, task, '{"job": 1}')
     return again(queue, task)

@@ -1,4 +1,6 @@
-"""heartbeat(): what a live worker is told to stop, and what it gives back without knowing."""
+"""heartbeat(): the tasks that a live worker must stop, and those that it gives back because it lost the claim's
+answer.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,7 @@ def test_tasks_that_the_worker_does_not_know_of_are_released(queue: Queue, worke
 
 
 def unheard(queue: Queue, worker: int) -> Held:
-    """Claims the task that waits, and has the answer lost: the next heartbeat does not know of it."""
+    """Claims the pending task and loses the answer; the next heartbeat does not list it."""
     queue.run("UPDATE content_generation_tasks SET scheduled_at = NULL")
     ((id_, attempt),) = [(row["id"], row["attempt"]) for row in queue.claim(worker)]
     queue.heartbeat_with(worker, [], queue.now())
@@ -145,7 +147,7 @@ def test_claim_that_is_never_heard_is_charged_from_the_second_time_on_until_the_
 
 
 def test_claim_that_is_not_heard_again_waits_before_it_is_tried_once_more(queue: Queue, worker: int) -> None:
-    """So that what no worker can take in does not stand before everything else."""
+    """So that a task no worker can receive does not block all others."""
     id_ = queue.add()
 
     unheard(queue, worker)
@@ -283,7 +285,7 @@ def test_cost_of_a_long_list_is_linear_also_in_a_session_that_has_planned_on_an_
         queue.account,
         worker,
     )
-    queue.run("SET statement_timeout = '4s'")  # comparing each with each takes some 40
+    queue.run("SET statement_timeout = '4s'")  # comparing each pair takes about 40
 
     queue.heartbeat_with(worker, [Held(worker, id_, 1) for id_ in ids[:known]], queue.now())
 

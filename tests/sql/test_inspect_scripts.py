@@ -1,4 +1,4 @@
-"""The scripts of sql/inspect show what they promise in psql, as wide as the terminal is and in a pipe."""
+"""The scripts of sql/inspect show what they promise in psql, on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.queue import Queue
 
 SCRIPTS = sorted(file.name for file in (SQL / "inspect").glob("*.sql"))
 TASK = "it's task-7"
-"""The task that why.sql is asked about."""
+"""The task that why.sql explains."""
 LONG = "Provider error: the model is overloaded at the moment, please try again after a little while. " * 20
 CHINESE = "怎样在一个星期之内读懂一份很长很长的体检报告，以及读懂之后应当做些什么和不做什么？"
 
@@ -27,7 +27,7 @@ Show = Callable[[str], str]
 
 @pytest.fixture
 def show(dsn: str) -> Show:
-    """Runs one of the scripts, as its comment says; returns what it prints."""
+    """Runs one of the scripts as its comment describes; returns its output."""
 
     def run(script: str) -> str:
         done = subprocess.run(
@@ -48,7 +48,7 @@ def show(dsn: str) -> Show:
 
 @pytest.fixture
 def full(queue: Queue) -> Queue:
-    """A queue with rows of every status, whose texts and numbers are as wide as they come in practice."""
+    """A queue with rows of every status, with texts and numbers of realistic maximum width."""
     queue.run("ALTER TABLE accounts ALTER COLUMN id RESTART 99990")
     queue.run("ALTER TABLE content_generation_tasks ALTER COLUMN id RESTART 9000000")
     queue.run("ALTER TABLE contentq.workers ALTER COLUMN id SET DEFAULT 1000000000000 + (random() * 1e9)::bigint")
@@ -84,17 +84,17 @@ def full(queue: Queue) -> Queue:
 
 
 def cut(text: str, length: int) -> str:
-    """What views show of a text that is longer: the end is marked."""
+    """A longer text as views show it, with a marked end."""
     return f"{text[: length - 3]}..."
 
 
 def width(line: str) -> int:
-    """How many columns of a terminal it takes: two for a Chinese character."""
+    """Number of terminal columns: two for a Chinese character."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 
 def tables(printed: str) -> list[list[list[str]]]:
-    """The rows of each table, as their cells; the first row is the heading."""
+    """The rows of each table as cells; the first row is the heading."""
     found: list[list[list[str]]] = [[]]
     for line in printed.splitlines():
         if line.startswith("("):

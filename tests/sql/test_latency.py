@@ -1,4 +1,4 @@
-"""How long tasks waited and ran: percentiles of those that were completed lately."""
+"""Waiting and running times: percentiles of recently completed tasks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_completed(
     category: str | None = None,
     priority: int = 5,
 ) -> None:
-    """Tasks that were completed so long ago, had waited for so many seconds, and ran for 1, 2, 3 ... seconds."""
+    """Tasks that completed this long ago, waited this many seconds, and ran for 1, 2, 3 ... seconds."""
     queue.run(COMPLETED, account or queue.account, category, priority, wait_s, number, ago)
 
 

@@ -1,4 +1,4 @@
-"""maintain(): the housekeeping, done by whichever worker calls first."""
+"""maintain(): housekeeping, done by the worker that calls first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def maintain(queue: Queue) -> timedelta:
 
 
 def watched(queue: Queue, since: str, last_call: str = "1 second") -> None:
-    """Makes it look as if calls had come without a gap for this long."""
+    """Simulates calls without a gap for this long."""
     queue.run(
         "UPDATE contentq.maintenance SET watched_since = clock_timestamp() - %s::interval, "
         "ran_at = clock_timestamp() - %s::interval",

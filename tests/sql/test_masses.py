@@ -1,7 +1,7 @@
 """Masses of rows, honest or forged, never make a call read or change more than a bounded batch.
 
-Every call is made by a session that has made it ten times on an empty table and keeps its plans; then beside
-30,000 rows, or without --all beside 12,000 where fewer rows may be read.
+Every call is made by a session that has made it ten times on an empty table and cached its plans. It then runs
+with 30,000 rows, or without --all with 12,000 if fewer rows may be read.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tests.support.queue import Queue
 MANY, MANY_OF_ALL = 12_000, 30_000
 
 BATCH = 1_000
-"""Rows that a call changes at most."""
+"""Maximum rows that a call changes."""
 
 WINDOW = 10_000
-"""Rows that a heartbeat looks through at most, beside those that it lists."""
+"""Maximum rows that a heartbeat reads, in addition to those that it lists."""
 
 EACH = 8
-"""Rows that a call may read for one that it changes: it finds, locks, changes, compares it, each by an index."""
+"""Maximum rows read per changed row: a call finds, locks, changes and compares it, each by an index."""
 
 
 @dataclass(frozen=True)
 class Mass:
-    """rows: the INSERT of so many; call: what is called. {worker} is a live worker, {dead} a dead one."""
+    """rows: the INSERT of this many; call: the call. {worker} is a live worker, {dead} a dead one."""
 
     name: str
     rows: str
@@ -128,9 +128,9 @@ MASSES = [
 
 @pytest.fixture
 def call(queue: Queue) -> Callable[[Mass, int], tuple[int, int, int]]:
-    """Makes the call beside a mass of so many rows, in a session that has planned it before.
+    """Makes the call with this many rows, in a session that has planned it before.
 
-    Returns the rows and the entries of indexes that it read, and the rows that it changed.
+    Returns the rows and index entries that it read, and the rows that it changed.
     """
     worker, dead = queue.register(), queue.register()
     account = queue.account
@@ -140,7 +140,7 @@ def call(queue: Queue) -> Callable[[Mass, int], tuple[int, int, int]]:
         queue.run("TRUNCATE content_generation_tasks")
         for _ in range(10):
             queue.run(statement)
-        # Has it looked at again: a worker that was given up is registered no more.
+        # Registers the dead worker again, because a rescue removes it.
         queue.run("DELETE FROM contentq.workers WHERE id = %s", dead)
         queue.run(
             "INSERT INTO contentq.workers (id, hostname, pid, slots, handler, heartbeat_at) "
@@ -243,7 +243,7 @@ REPORTS = {
 def test_report_reads_its_own_tasks_only_when_statistics_say_that_the_table_is_empty(
     queue: Queue, worker: int, connect_queue: Callable[[], Queue], report: str, cancelled: bool
 ) -> None:
-    """They do when a mass of rows was analyzed before its commit: then walking over an index looks cheap."""
+    """Statistics say so if a mass of rows was analyzed before its commit; index scans then look cheap."""
     other = connect_queue()
     contents = "INSERT INTO contents (account_id, title, body) SELECT %s, '', '' FROM generate_series(1, %s) AS n"
     tasks = (

@@ -1,4 +1,4 @@
-"""migrate(): forwards, backwards, twice, and at the same time as others."""
+"""migrate(): up, down, repeatedly, and concurrently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Connect = Callable[[], Connection]
 
 
 def relations(queue: Queue) -> list[str]:
-    """Everything in the schemas that migrations touch."""
+    """Everything in the schemas that migrations change."""
     return queue.values(
         "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'v', 'S') "
         "AND relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq') ORDER BY 1"

@@ -1,4 +1,4 @@
-"""most_alike(): which of the last contents of an account a text is most like."""
+"""most_alike(): the most similar of an account's latest contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row cannot blind a view: whatever a row can hold, every view, command and function answers."""
+"""One row cannot break a view: for every possible row, all views, commands and functions return a result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.queue import Queue
 
 LAST = "294276-12-31 23:59:59.999999+00"
 FIRST = "4713-11-24 00:00:00+00 BC"
-"""The last time and the first that PostgreSQL holds."""
+"""The last and the first time that PostgreSQL can store."""
 
 FINITE = (
     "submitted_at",
@@ -193,7 +193,7 @@ WORKER = st.fixed_dictionaries(
 
 
 class Rows:
-    """Inserts what PostgreSQL accepts; what it refuses is no row."""
+    """Inserts rows that PostgreSQL accepts; refused rows are skipped."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -210,9 +210,9 @@ class Rows:
 
 
 def look_everywhere(queue: Queue) -> None:
-    """Reads every view, and every task in every way; none may fail."""
+    """Reads every view, and every task in every way, without an error."""
     for view in queue.values("SELECT viewname FROM pg_views WHERE schemaname = 'contentq'"):
-        # As text, so that nothing but PostgreSQL has to read it.
+        # As text, so that only PostgreSQL has to parse it.
         queue.values(f"SELECT v::text FROM contentq.{view} AS v")
     for found in inspection.tasks(queue.connection, Selector(), limit=1000):
         task_id = found["task_id"]
@@ -223,7 +223,7 @@ def look_everywhere(queue: Queue) -> None:
 
 
 def keep_house(queue: Queue) -> None:
-    """Calls everything that works on many rows; none may fail, nor say that a step has failed."""
+    """Calls every function on many rows; none may fail or report a failed step."""
     said: list[str] = []
 
     def listen(notice: psycopg.errors.Diagnostic) -> None:
@@ -294,7 +294,7 @@ def test_every_view_and_every_call_answers_whatever_rows_there_are(
 
 
 def test_farthest_times_are_subtracted_in_every_view(queue: Queue, worker: int) -> None:
-    """A difference of all the time that PostgreSQL knows is more than an interval holds."""
+    """The full range of PostgreSQL's times exceeds the range of an interval."""
     for first, last in ((FIRST, LAST), (LAST, FIRST)):
         queue.add(status="completed", submitted_at=first, started_at=last, completed_at=LAST)
         queue.add(status="completed", submitted_at=first, started_at=last, completed_at=FIRST)
@@ -312,7 +312,7 @@ def test_farthest_times_are_subtracted_in_every_view(queue: Queue, worker: int) 
 
     look_everywhere(queue)
 
-    # What is to have been completed in the future is not counted, and hides nothing.
+    # A task completed in the future is not counted, and hides no other.
     assert queue.values("SELECT completed FROM contentq.throughput") == [2]
 
 

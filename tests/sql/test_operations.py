@@ -1,4 +1,4 @@
-"""The operations of the specification, one by one, in plain SQL; through the models they are in tests/models."""
+"""The operations of the specification in plain SQL; tests/models has them through the models."""
 
 from __future__ import annotations
 

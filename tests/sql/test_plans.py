@@ -1,8 +1,8 @@
-"""What a function reads follows from what it does, not from what else is in the table or was there before.
+"""The reads of a function depend on its work, not on other rows in the table, present or past.
 
-Beside each backlog all calls are counted with all plans that a session can come to have: kept
-since the table was empty, made without statistics, by statistics older than the backlog, by good ones; each for
-any values ("generic") or for those of one call ("custom").
+With each backlog, all calls are counted with every plan that a session can have: cached since the table was empty,
+made without statistics, made with statistics older than the backlog, and made with good ones; each generic
+("generic") or for the values of one call ("custom").
 """
 
 from __future__ import annotations
@@ -15,45 +15,47 @@ from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
 
 BULK, BULK_OF_ALL = 8_000, 20_000
-"""Tasks of a backlog, without and with --all: far more than a call may read. With 25 times as many as the
-latter, the same plans are chosen."""
+"""Tasks of a backlog, without and with --all: far more than a call may read.
+
+At 25 times the larger size, the plans are the same.
+"""
 
 EARLIER = 2_000
-"""Finished tasks that were there before."""
+"""Finished tasks present before."""
 
 FEW = 20
-"""Tasks of each kind for the calls to work on."""
+"""Tasks of each kind for the calls."""
 
 NAMED = 100
 """Tasks that the caller holds and names in its reports."""
 
 OTHERS = 20
-"""Workers beside the one that calls, all alive."""
+"""Live workers in addition to the calling one."""
 
 EACH = 5
-"""Rows that a call may read for a row that it changes: it finds, locks, changes and compares it."""
+"""Maximum rows read per changed row: a call finds, locks, changes and compares it."""
 
 BESIDE = NAMED + 50
-"""Rows that it may read beside those: the tasks that its worker holds, and a few."""
+"""Additional rows: the tasks that its worker holds, and a few."""
 
 CHANGES_NONE = {"locked_tasks", "record_usage"}
-"""Calls that find and lock the tasks that they are given, and read them once more."""
+"""Calls that find and lock the given tasks, and read them once more."""
 
 COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2, "claim beside a budget": 1}
-"""Calls that count what runs of the accounts in question, and how many times."""
+"""Calls that count the running tasks of the affected accounts, and how often."""
 
 HELD_BY_CALLER = 3 * BESIDE
-"""Tasks that the caller holds, at most: a claim with several gates looks which are about to enter one."""
+"""Maximum tasks that the caller holds: a claim with several gates checks which are about to enter one."""
 
 AGED = 1_000
-"""Tasks of a priority that a claim looks at when they have waited for longer than the setting aging."""
+"""Tasks per priority that a claim checks for waiting longer than settings.aging."""
 
 DEAD = 5_000
-"""Entries of indexes that it may read beside those of rows: they are of versions that were rolled back."""
+"""Additional index entries: those of versions that were rolled back."""
 
 
 def tasks(number: int, **columns: str) -> str:
-    """The INSERT of so many tasks; their columns are expressions on n, which counts them."""
+    """The INSERT of this many tasks; columns are expressions on the counter n."""
     return (
         f"INSERT INTO content_generation_tasks (account_id, {', '.join(columns)}) "
         f"SELECT (SELECT min(id) FROM accounts), {', '.join(columns.values())} "
@@ -85,8 +87,10 @@ BACKLOGS = {
         "timeout_at": LATER,
     },
 }
-"""The columns of each. Some of the completed ones are older than what cleanup() keeps; the caller has some of
-those in process."""
+"""The columns of each backlog.
+
+Some completed tasks are old enough for cleanup(); the caller holds some of those in processing.
+"""
 
 SUBJECTS = (
     "INSERT INTO accounts (name, paused_until) SELECT 'Paused', 'infinity' FROM generate_series(1, 20)",
@@ -113,7 +117,7 @@ REMEMBER = """
     UPDATE accounts SET paused_until = NULL WHERE paused_until IS NOT NULL;
     UPDATE contentq.claimers SET memory = jsonb_build_object('places', jsonb_build_object(
         'until', clock_timestamp() + interval '0.9 seconds', 'heads', jsonb_build_object()))"""
-"""Makes claim() believe that its worker walked over many dead entries a moment ago, and no account is held."""
+"""Makes claim() believe that its worker recently scanned many dead entries, and no account is blocked."""
 
 SEVERAL_GATES = """
     UPDATE contentq.workers SET gates = '{{a,b}}' WHERE id = {worker};
@@ -173,7 +177,7 @@ CALLS = {
 
 INDEXES = {
     "cancel": {"task_id_key", "pkey"},
-    # The planner looks up the first and the last time of an index when it has one to compare them with.
+    # The planner reads the first and last time of an index if it can compare them with a constant.
     "claim": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
     "claim beside an old snapshot": {"scheduled_idx", "ready_idx", "pkey", "submitted_at_idx"},
     "claim of a category": {"scheduled_idx", "submitted_at_idx", "ready_idx", "ready_category_idx", "pkey"},
@@ -223,11 +227,11 @@ INDEXES = {
     "sweep_timeouts": {"deadline_idx", "pkey"},
     "waits_for": set(),
 }
-"""Those that a call is meant to use."""
+"""The tasks that a call should use."""
 
 
 class Readings:
-    """What the calls of one session read, in one situation after the other."""
+    """Reads of the calls of one session, in each situation."""
 
     def __init__(self, session: Queue, worker: int) -> None:
         self.of: dict[str, dict[str, Scans]] = {call: {} for call in CALLS}
@@ -236,7 +240,7 @@ class Readings:
         self._worker = worker
 
     def take(self, plans: str, *kinds: Literal["custom", "generic"]) -> None:
-        """Counts all calls, while they have nothing to do and while they have; everything is rolled back."""
+        """Counts all calls, without and with work to do. Everything is rolled back."""
         for kind in kinds:
             self._session.run(f"SET plan_cache_mode = force_{kind}_plan")
             nobodys = list(range(-NAMED, 0))
@@ -261,16 +265,16 @@ class Readings:
 
 
 def beside(backlog: str, session: Queue) -> Readings:
-    """Builds a backlog, by its INSERT, in an empty queue, twice, and takes all readings."""
+    """Inserts a backlog into an empty queue, twice, and takes all readings."""
     assert session.account
-    # Ids in turn, so that the backlogs can name the workers.
+    # Restarts the ids, so that the backlogs can name the workers.
     session.run("CREATE SEQUENCE turns")
     session.run("ALTER TABLE contentq.workers ALTER COLUMN id SET DEFAULT nextval('turns')")
     worker, *_ = [session.register() for _ in range(1 + OTHERS + 1)]
     session.run("UPDATE contentq.workers SET heartbeat_at = '9999-01-01'")
-    # Otherwise maintain() would give the silent one the time to come back.
+    # Otherwise maintain() would give the silent worker time to return.
     session.run("UPDATE contentq.maintenance SET ran_at = 'infinity'")
-    # Statistics that come by themselves would throw plans away.
+    # Automatic statistics would invalidate cached plans.
     session.run("ALTER TABLE content_generation_tasks SET (autovacuum_enabled = off)")
     readings = Readings(session, worker)
 
@@ -319,7 +323,7 @@ def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(
 
 
 AHEAD = 2_500
-"""Entries that a claim may read of a backlog that may not start: some windows before it goes by accounts."""
+"""Maximum entries read of a blocked backlog: some windows before the claim goes by accounts."""
 
 HINDERED = {
     "paused": "UPDATE accounts SET paused_until = 'infinity' WHERE id = {account}",
@@ -339,7 +343,7 @@ HINDERED = {
 def test_claim_reads_little_of_a_backlog_that_may_not_start(
     queue: Queue, worker: int, kind: str, hindered: str, order: str, is_thorough: bool
 ) -> None:
-    """It is ahead of what the claim finds, and before the last claim nothing is left but that."""
+    """It precedes the claimed tasks. Before the last claim only the backlog is left."""
     held = queue.add_account()
     assert queue.account
     backlog = tasks(

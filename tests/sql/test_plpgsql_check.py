@@ -1,4 +1,4 @@
-"""plpgsql_check finds no fault with any function: what PostgreSQL itself notices only when a line is run."""
+"""plpgsql_check accepts every function. PostgreSQL itself finds such errors only when a line runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRONG = """
 
 @pytest.fixture(scope="module")
 def databases() -> Iterator[Databases]:
-    """Databases on a server that has the extension."""
+    """Databases on a server with the extension."""
     for programs in of_the_system():
         if (programs.folder.parent / "lib/plpgsql_check.so").is_file():
             with Cluster(programs.folder) as cluster:

@@ -1,4 +1,4 @@
-"""The printed SQL of the migrations does, through psql, what migrate() does."""
+"""The printed SQL of the migrations has the same effect in psql as migrate()."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report_progress(): cheap, fenced, and never in anyone's way."""
+"""report_progress() is cheap and fenced, and blocks nobody."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_next_attempt_begins_anew(queue: Queue) -> None:
 
 
 def test_progress_touches_no_index(queue: Queue) -> None:
-    """The update stays on its page (HOT) when there is room; vacuum has nothing to do in the indexes."""
+    """The update stays on its page (HOT) if there is room, so vacuum has no work in the indexes."""
     task = queue.running()
     query = "SELECT pg_stat_get_xact_tuples_hot_updated('content_generation_tasks'::regclass)"
     with queue.connection.transaction():

@@ -1,4 +1,4 @@
-"""Since when a task is ready for its latest attempt: what was no waiting is not counted as such."""
+"""ready_at: the time from which a task waits for its latest attempt, without deliberate delays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def waited(queue: Queue, task: int) -> timedelta:
 
 
 def age(queue: Queue, task: int) -> None:
-    """Makes a task an hour older, as if its clock had gone on."""
+    """Makes a task an hour older, by shifting its times."""
     queue.run(
         "UPDATE content_generation_tasks SET submitted_at = submitted_at - interval '1 hour', "
         "ready_at = ready_at - interval '1 hour', started_at = started_at - interval '1 hour', "

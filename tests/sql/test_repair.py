@@ -1,4 +1,4 @@
-"""migrate() at the head is the repair: what is missing or was changed is restored and said, and nothing else."""
+"""migrate() at the newest version repairs: it restores and reports changed objects, and touches nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TASKS = "content_generation_tasks"
 
 
 def objects(queue: Queue) -> list[tuple[int, str]]:
-    """What identifies each relation, function and trigger, and changes with each change of it."""
+    """Identifies each relation, function and trigger, and differs after each change of it."""
     rows = queue.rows(
         "SELECT oid, xmin::text FROM pg_class "
         "WHERE relnamespace::regnamespace::text IN ('public', 'content_queue', 'contentq') "
@@ -36,7 +36,7 @@ def objects(queue: Queue) -> list[tuple[int, str]]:
 
 @contextmanager
 def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
-    """A role of a host's, gone afterwards."""
+    """A role of a host, dropped at the end."""
     name = f"host_{suffix}_{queue.connection.info.dbname}"
     with server.databases.alone():
         queue.run(f"CREATE ROLE {name}")
@@ -130,7 +130,7 @@ def test_digests_that_are_gone_are_written_again_and_nothing_else_is_said(dsn: s
 
 
 def test_migrating_a_database_in_order_waits_for_no_one(dsn: str, queue: Queue, connect: Connect) -> None:
-    """Writers, and whoever keeps writers out, hold up nothing; nor are plans made anew, since nothing changes."""
+    """Neither writers nor locks against writers delay it, and plans stay cached, because nothing changes."""
     before = objects(queue)
     with connect() as other, other.transaction():
         other.execute("LOCK TABLE content_generation_tasks, accounts, contents IN EXCLUSIVE MODE")
@@ -161,7 +161,7 @@ def test_only_what_was_changed_is_touched(dsn: str, queue: Queue) -> None:
 
 
 def test_function_of_an_older_version_with_other_arguments_is_replaced(dsn: str, queue: Queue) -> None:
-    """And not the one that a host has added."""
+    """The host's own one stays."""
     queue.run("CREATE FUNCTION contentq.cleanup(word text) RETURNS integer LANGUAGE sql AS 'SELECT 7'")
     before = dump(dsn)
     queue.run("DROP FUNCTION contentq.cleanup(interval, integer)")
@@ -179,7 +179,7 @@ def test_function_of_an_older_version_with_other_arguments_is_replaced(dsn: str,
 
 
 def test_function_of_an_older_version_that_returns_something_else_is_replaced(dsn: str, queue: Queue) -> None:
-    """What depends on it is created anew, too: the trigger of the function. What is a host's stays."""
+    """Its dependents are created again: the function's trigger. Objects of a host stay."""
     queue.run("CREATE VIEW contentq.mine AS SELECT 7 AS seven")
     before = dump(dsn)
     queue.run("DROP FUNCTION contentq.forget_worker")
@@ -192,7 +192,7 @@ def test_function_of_an_older_version_that_returns_something_else_is_replaced(ds
 
 
 def test_view_that_has_to_be_dropped_although_others_read_it_is_restored(dsn: str, queue: Queue) -> None:
-    """Then all of ours are dropped and created anew, and nothing of a host's."""
+    """All objects of contentq are dropped and created again; those of a host are untouched."""
     queue.run("CREATE VIEW contentq.mine AS SELECT 7 AS seven")
     queue.run("CREATE FUNCTION contentq.mine() RETURNS integer LANGUAGE sql AS 'SELECT 7'")
     before = dump(dsn)
@@ -218,7 +218,7 @@ def test_what_this_version_no_longer_has_is_dropped(dsn: str, queue: Queue) -> N
 
 
 def test_what_a_host_has_put_into_the_schema_is_left_alone(dsn: str, queue: Queue) -> None:
-    """Also a function that has the name of one of ours and other arguments."""
+    """Also a function with the name of a contentq function and other arguments."""
     queue.run("CREATE FUNCTION contentq.mine() RETURNS integer LANGUAGE sql AS 'SELECT 7'")
     queue.run("CREATE FUNCTION contentq.backoff(word text) RETURNS integer LANGUAGE sql AS 'SELECT 7'")
     queue.run("CREATE VIEW contentq.mine AS SELECT contentq.mine() AS seven")
@@ -277,7 +277,7 @@ def test_view_of_a_host_that_is_in_the_way_is_named(dsn: str, queue: Queue) -> N
 
 
 def test_rights_that_a_host_gave_on_views_and_functions_are_kept(dsn: str, queue: Queue, server: Server) -> None:
-    """Also when they have to be dropped: rights on the whole, on columns, and those that were taken away."""
+    """Also if they must be dropped: rights on the whole, on columns, and revoked rights."""
     with role(queue, server, "app") as app:
         queue.run("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA contentq FROM PUBLIC")
         queue.run(f"GRANT EXECUTE ON FUNCTION contentq.cancel TO {app}")
@@ -292,9 +292,9 @@ def test_rights_that_a_host_gave_on_views_and_functions_are_kept(dsn: str, queue
             "AND attrelid::regclass::text LIKE 'contentq.%%' ORDER BY 1"
         )
         before = queue.rows(rights)
-        # A column of another type: the view has to go, and with the function all that depends on either.
+        # A column of another type: the view must be dropped, and with the function all dependents of either.
         queue.run("ALTER VIEW contentq.throughput RENAME COLUMN wait_s TO seconds")
-        queue.run(f"GRANT SELECT (seconds) ON contentq.throughput TO {app}")  # no such column is left afterwards
+        queue.run(f"GRANT SELECT (seconds) ON contentq.throughput TO {app}")  # no such column remains
         queue.run("DROP FUNCTION contentq.touch_updated_at CASCADE")
         queue.run("CREATE FUNCTION contentq.touch_updated_at() RETURNS text LANGUAGE sql AS 'SELECT 1'")
 

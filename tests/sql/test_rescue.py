@@ -1,4 +1,4 @@
-"""rescue_dead_workers(): tasks of workers that have gone silent."""
+"""rescue_dead_workers(): tasks of silent workers."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_task_that_a_live_worker_claims_while_the_rescue_is_under_way_is_left_to
     tasks = [queue.add() for _ in range(200)]
     queue.claim(dead, 200)
     queue.silence(dead)
-    # The rescue waits at its first task, after it has looked for all of them.
+    # The rescue waits at its first task, after it has selected all of them.
     queue.run(
         "CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$"

@@ -1,4 +1,4 @@
-"""Dumps of a database with a queue, restored in the ways that people do it, and what migrate() makes of them."""
+"""Dumps of a database with a queue, restored in common ways, and what migrate() does with them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LEFT_OUT = (
     "contentq.(alembic_version|definitions|tables|needed_indexes|settings|maintenance|workers|claimers|wakeups"
     "|silent_commits|cap_locks)"
 )
-"""What a migrated database has already, or makes anew: for pg_dump --exclude-table-data."""
+"""Tables whose rows a migrated database has or creates: for pg_dump --exclude-table-data."""
 
 
 def restored(dsn: str, text: str, *options: str) -> list[str]:
-    """Runs a dump through psql; returns the errors, which stop nothing."""
+    """Runs a dump in psql; returns the errors, which do not stop it."""
     command = [str(client("psql")), "-X", "-q", *options, "-d", dsn]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     return [line for line in done.stderr.splitlines() if "ERROR" in line]
@@ -36,7 +36,7 @@ def restored(dsn: str, text: str, *options: str) -> list[str]:
 
 @pytest.fixture
 def filled(queue: Queue) -> Queue:
-    """A queue with tasks in every state, contents, a pause, a budget, usage and settings of its own."""
+    """A queue with tasks of every status, contents, a pause, a budget, usage and changed settings."""
     paused = queue.add_account("Grace", paused_until="infinity", monthly_budget=5)
     queue.add(account_id=paused)
     task = queue.running()
@@ -51,13 +51,13 @@ def rows(queue: Queue) -> list[list[str]]:
 
 
 def schema(dsn: str) -> list[str]:
-    """The schema, its IN (...) on columns of type varchar as they were before they were restored."""
+    """The schema, with IN (...) on varchar columns as before the restore."""
     text = re.sub(r"\(('\w+'::character varying)\)::text", r"\1", dump(dsn))
     return re.sub(r"\((ARRAY\[[^]]*\])\)::text\[\]", r"\1", text).splitlines()
 
 
 def works(queue: Queue) -> None:
-    """Tasks are woken for, claimed, and stored, and those of accounts that are paused are not."""
+    """Tasks wake workers and are claimed and stored, except those of paused accounts."""
     claimed = queue.claim(queue.register(), 10)
     assert [row["topic"] for row in claimed] == ["waits"]
     task = queue.running(topic="new")
@@ -79,7 +79,7 @@ def test_whole_dump_restores_a_queue_that_needs_no_repair(
 
 
 def test_dump_of_schema_public_alone_is_repaired(dsn: str, filled: Queue, empty_dsn: str, bare: Queue) -> None:
-    """pg_dump has put the triggers into it, without the functions that they call."""
+    """pg_dump includes its triggers without the functions that they call."""
     assert restored(empty_dsn, programs.dump(dsn, "--schema", "public")) != []
 
     migrate(empty_dsn)
@@ -109,7 +109,7 @@ def test_dump_of_the_task_table_alone_is_taken_into_an_application(
 def test_tables_of_a_host_are_still_its_own_after_a_restore(
     dsn: str, empty_dsn: str, queue: Queue, bare: Queue
 ) -> None:
-    """What was taken over is not taken for a table that contentq has created."""
+    """An adopted table does not count as one that contentq has created."""
     migrate(dsn, "base")
     queue.run("CREATE TABLE accounts (id integer PRIMARY KEY, name text NOT NULL)")
     queue.run("INSERT INTO accounts VALUES (1, 'Ada')")

@@ -1,4 +1,4 @@
-"""A database that is restored to an earlier state while workers run."""
+"""A database is restored to an earlier state while workers run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.support.queue import Held, Queue
 
 
 def restore_to(dsn: str, dump: str) -> None:
-    """Makes a database what it was at the time of the dump, as an administrator would."""
+    """Restores a database to the state of the dump, as an administrator would."""
     command = [str(client("psql")), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", dsn]
     subprocess.run(command, input=dump, capture_output=True, text=True, check=True)
 
 
 def dump_of(dsn: str) -> str:
-    """What pg_dump makes of a database, to be restored over it."""
+    """A dump of a database, to be restored over it."""
     return programs.dump(dsn, "--clean", "--if-exists")
 
 

@@ -1,4 +1,4 @@
-"""approve() and reject(): one decision for each content, by one of any number of reviewers."""
+"""approve() and reject(): one decision per content, with any number of reviewers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFUSED = "CQ005"
 
 
 def produced(queue: Queue, body: str = "two words", **columns: Any) -> tuple[Held, int]:
-    """A task that was completed, and its content, which waits for its review."""
+    """A completed task, and its content, which awaits review."""
     task = queue.running(**{"auto_approve": False, **columns})
     assert queue.store(task.worker, [task], bodies=[body]) == [task.id]
     return task, queue.row(task.id)["content_id"]
@@ -47,7 +47,7 @@ def _call(queue: Queue, name: str, id_: int, given: dict[str, Any]) -> str:
 
 
 def refused(call: Callable[[], object]) -> str:
-    """What a decision is refused with."""
+    """The error of a refused decision."""
     with pytest.raises(psycopg.Error) as error:
         call()
     assert error.value.sqlstate == REFUSED
@@ -58,7 +58,7 @@ WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
 
 
 def started(pool: ThreadPoolExecutor, watcher: Queue, other: Queue, call: Callable[[], Any]) -> Future[Any]:
-    """A call of another session, which waits for a lock by now."""
+    """A call in another session that now waits for a lock."""
     future = pool.submit(call)
     assert eventually(lambda: watcher.value(WAITS, other.connection.info.backend_pid))
     return future
@@ -172,7 +172,7 @@ def test_second_of_two_reviewers_is_told_who_was_first(queue: Queue, second: Cal
 def test_of_two_reviewers_at_once_one_wins_and_the_other_is_told(
     queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
-    """The second waits for the first, and does not undo it."""
+    """The second waits for the first and does not undo it."""
     task, id_ = produced(queue)
     first, second = connect_queue(), connect_queue()
     with ThreadPoolExecutor(1) as pool:
@@ -257,7 +257,7 @@ def test_content_that_a_program_has_stored_itself_belongs_to_the_task_that_names
 
 
 def test_content_of_another_account_is_not_that_of_a_task(queue: Queue) -> None:
-    """Whoever may name a task's content cannot have another's sent back, or shown as its own."""
+    """Control over a task's content_id gives no access to content of others: neither to reject nor to show it."""
     _, secret = produced(queue, account_id=queue.add_account())
     queue.run("UPDATE contents SET generation_task_id = NULL WHERE id = %s", secret)
     queue.add(status="completed", completed_at=queue.now(), content_id=secret)
@@ -338,7 +338,7 @@ def test_time_of_a_decision_is_said_in_words(queue: Queue, seconds: float, said:
 
 
 def decide(queue: Queue, name: str, **given: Any) -> list[int]:
-    """Decides about all that is selected, chunk by chunk; how many in each."""
+    """Decides about all selected contents, chunk by chunk; the number in each."""
     chunks: list[int] = []
     after: int | None = 0
     while after is not None:

@@ -1,7 +1,7 @@
-"""What reviews read follows from what they show or decide, not from how much content waits or was there before.
+"""The reads of reviews depend on what they show or decide, not on the amount of other content.
 
-Beside a backlog each statement is counted with the plans that a session can come to have: without statistics, by
-those of an empty table, by good ones.
+With a backlog, each statement is counted with the plans that a session can have: made without statistics, with
+those of an empty table, and with good ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.support.plans import scans
 from tests.support.queue import Queue
 
 BULK = 8_000
-"""Contents that wait, and as many that were reviewed; one task each."""
+"""Contents that await review, and as many reviewed ones, with one task each."""
 
 TASKS = """
     INSERT INTO content_generation_tasks (
@@ -37,7 +37,7 @@ VIEWED = {
     "the next page": (f"SELECT * FROM contentq.review_queue WHERE content_id + 0 > {BULK} LIMIT 20", 100),
     "of a rare batch": ("SELECT contentq.matching_contents(batch => 'rare')", 200),
 }
-"""Statements, and the rows that each may read, by good statistics."""
+"""Statements, and the maximum rows that each reads with good statistics."""
 
 READING = {
     "a page of some": (

@@ -1,4 +1,4 @@
-"""revise(): a draft whose checks failed is kept, and its task is put back or ended, as one statement."""
+"""revise(): stores a draft whose checks failed, and returns or ends its task, in one statement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sql/roles.sql: each role can do its work, and not that of the others."""
+"""sql/roles.sql: each role can do its own work and not that of others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRIVILEGES = """
 
 @pytest.fixture
 def administrator(queue: Queue, server: Server, dsn: str) -> Iterator[Queue]:
-    """The roles, applied to the test's database, and a superuser who can act as them."""
+    """The roles in the test's database, and a superuser who can act as them."""
     with applied_roles(queue, server, dsn):
         yield queue
 
@@ -47,7 +47,7 @@ def test_producer_submits_and_reads_results(administrator: Queue) -> None:
 def test_worker_does_everything_that_a_worker_does(administrator: Queue, dsn: str) -> None:
     stored, completed, failed, snoozed, released, swept, dying = (administrator.add() for _ in range(7))
     administrator.run("UPDATE accounts SET monthly_budget = 2.5")
-    # It is known of a hundred attempts that they cost nothing: all may start.
+    # A hundred attempts are known to have cost nothing, so all may start.
     administrator.run(
         "INSERT INTO contentq.usage (account_id, day, model, attempts, prompt_tokens, completion_tokens, cost) "
         "VALUES (1, clock_timestamp() AT TIME ZONE 'UTC', 'm', 100, 1, 1, 0)"
@@ -97,7 +97,7 @@ def test_worker_asks_for_revisions_and_finds_the_draft(administrator: Queue, dsn
         (row,) = queue.claim(worker)
         draft = queue.value("SELECT contentq.earlier_content(%s, %s)", row["content_id"], row["account_id"])
         assert draft[2:] == ["two words", 2, "rejected"]
-        with pytest.raises(psycopg.errors.FeatureNotSupported):  # and not of its rights
+        with pytest.raises(psycopg.errors.FeatureNotSupported):  # and not with its rights
             queue.value("SELECT contentq.most_alike(%s, 'text')", task)
         assert (
             queue.revise(Held(worker, task, row["attempt"]), max_revisions=1, keep_for_review=True) == "completed"
@@ -274,7 +274,7 @@ def test_roles_cannot_log_in(administrator: Queue) -> None:
 def test_functions_that_change_something_belong_to_the_role_for_that_and_it_owns_nothing_else(
     administrator: Queue,
 ) -> None:
-    """A function of its own is one that runs with its rights, and none that everyone may execute."""
+    """It owns exactly the functions that run with its rights, and PUBLIC may execute no function."""
     functions = "SELECT oid FROM pg_proc WHERE pronamespace = 'contentq'::regnamespace"
     owned = administrator.values(
         "SELECT objid FROM pg_shdepend WHERE refobjid = %s::regrole AND deptype = 'o' "
@@ -324,7 +324,7 @@ def test_operator_and_reader_are_told_of_a_task_whose_answer_has_come(administra
     assert administrator.explain(task.id) == [f"ready: worker {worker} will claim it next"]
 
 
-@pytest.mark.in_public  # where everyone may look
+@pytest.mark.in_public  # where every role may read
 def test_producer_needs_no_right_on_the_machinery(administrator: Queue) -> None:
     account = administrator.account
     name = administrator.value("SELECT 'contentq_test_' || current_database()")

@@ -1,4 +1,4 @@
-"""Tasks that are not to be claimed before a certain time."""
+"""Tasks that may not start before a certain time."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_task_put_off_for_ever_does_not_hide_the_others(queue: Queue, worker: in
 
 
 def add_due(queue: Queue, number: int, scheduled_at: str = f"'{PAST}'") -> None:
-    """Adds tasks of all priorities that are due."""
+    """Adds due tasks of all priorities."""
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, priority, scheduled_at) "
         f"SELECT {queue.account}, 1 + mod(7 * n, 10), {scheduled_at} FROM generate_series(1, {number}) AS n"
@@ -127,7 +127,7 @@ def test_due_tasks_that_have_to_wait_do_not_hide_more_urgent_ones_that_become_du
 
 
 def test_claim_makes_a_bounded_number_of_due_tasks_ready(queue: Queue, worker: int) -> None:
-    """Each of a time of its own: which of them is the most urgent, no index knows."""
+    """Each has a different time. No index orders them by urgency."""
     add_due(queue, 5_000, f"timestamptz '{PAST}' + n * interval '1 millisecond'")
 
     read = scans(queue, f"SELECT contentq.claim({worker}, 100)")

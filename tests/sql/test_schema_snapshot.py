@@ -1,4 +1,4 @@
-"""sql/schema.sql shows every change of the schema in review."""
+"""sql/schema.sql shows every change of the schema for review."""
 
 from __future__ import annotations
 

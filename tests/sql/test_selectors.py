@@ -1,4 +1,4 @@
-"""matching_tasks(), and what is done to all tasks that selectors are about."""
+"""matching_tasks(), and the operations on all selected tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.queue import Held, Queue
 
 PAST = "2001-01-01"
 MANY = 20_000
-"""Tasks that a call must not walk through."""
+"""Tasks that a call must not scan."""
 
 OPERATIONS = ("requeue", "cancel", "delete")
 
@@ -28,7 +28,7 @@ SELECTORS: dict[str, Any] = {
     "error": "Timed OUT",
     "worker_id": 7,
 }
-"""Each selector, with a value that the task called match has, and the task called other has not."""
+"""Each selector with a value that the task named match has and the task named other lacks."""
 
 MATCH: dict[str, dict[str, Any]] = {
     "status": {"status": "failed"},
@@ -58,14 +58,14 @@ def matching(queue: Queue, **selectors: Any) -> list[int]:
 
 
 def step(queue: Queue, operation: str, **selectors: Any) -> tuple[int, int | None, int]:
-    """One call; how many it changed, where to go on, how many it left since others hold them."""
+    """One call: the number changed, the position of the next call, and the number skipped because of locks."""
     query = f"SELECT tasks, last_id, locked FROM contentq.{operation}_matching({_named(selectors)})"
     (row,) = queue.rows(query, *selectors.values())
     return row["tasks"], row["last_id"], row["locked"]
 
 
 def steps(queue: Queue, operation: str, **selectors: Any) -> Iterator[int]:
-    """Calls until there are no more; how many each has changed."""
+    """Calls until all tasks are done; the number that each has changed."""
     changed, after, _ = step(queue, operation, **selectors)
     yield changed
     while after is not None:
@@ -79,7 +79,7 @@ def counts(queue: Queue, **selectors: Any) -> dict[str, int]:
 
 
 def fill(queue: Queue, number: int, **columns: str) -> None:
-    """Inserts so many tasks; their columns are expressions on n, which counts them."""
+    """Inserts this many tasks; columns are expressions on the counter n."""
     queue.run(
         f"INSERT INTO content_generation_tasks (account_id, {', '.join(columns)}) "
         f"SELECT %s, {', '.join(columns.values())} FROM generate_series(1, %s) AS n",
@@ -100,7 +100,7 @@ def accounts(queue: Queue) -> None:
 
 @pytest.fixture
 def each_status(queue: Queue) -> dict[str, int]:
-    """A task of each status; their ids."""
+    """A task of each status; the ids."""
     return {
         "pending": queue.add(),
         "processing": queue.add(status="processing", started_at=PAST),
@@ -192,7 +192,7 @@ def test_operation_is_done_to_tasks_that_it_applies_to(
 
 @pytest.mark.parametrize("operation", ["requeue", "cancel"])
 def test_each_task_becomes_what_it_would_become_alone(queue: Queue, operation: str) -> None:
-    """The state of a task is the same after requeue() or cancel(), and after the operation on all."""
+    """requeue() and cancel() leave a task in the same state as the operation on all."""
     held = [queue.running() for _ in range(2)]
     columns = {"retry_count": 3, "error_message": "It broke", "timeout_at": PAST, "revision_count": 2}
     failed = [queue.add(status="failed", **columns) for _ in range(2)]
@@ -262,7 +262,7 @@ def test_status_that_an_operation_does_not_apply_to_is_refused(queue: Queue, ope
 def test_steps_change_each_task_once_though_new_ones_match_again(
     queue: Queue, worker: int, operation: str
 ) -> None:
-    """Requeued tasks fail at once, and cancelled ones are submitted anew: a run must come to an end."""
+    """Requeued tasks fail at once, and cancelled ones are submitted again: a run must still end."""
     status = "pending" if operation == "cancel" else "failed"
     fill(queue, 25, status=f"'{status}'", batch="'all'", max_retries="0")
     changed, after, rounds = 0, None, 0
@@ -298,8 +298,10 @@ def test_task_that_someone_has_locked_is_left_and_counted(
 
 
 def test_task_that_is_claimed_meanwhile_is_not_deleted(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """The step waits for the claim, and looks at the task once more; on a machine that stalls for the second that
-    it waits at most, it leaves the task and says so."""
+    """The step waits for the claim and reads the task again.
+
+    If the machine stalls for longer than the second that it waits, it skips the task and reports that.
+    """
     claimed, waits = queue.add(priority=10, batch="all"), queue.add(batch="all")
     worker = queue.register()
     other = connect_queue()
@@ -321,7 +323,7 @@ def test_task_that_is_claimed_meanwhile_is_not_deleted(queue: Queue, connect_que
 
 @pytest.mark.newest
 def test_steps_beside_a_worker_lose_nothing(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
-    """While one session cancels and another claims and completes, each task ends one way, and none waits."""
+    """While one session cancels and another claims and completes, each task ends once, and neither waits."""
     fill(queue, 600, batch="'all'")
     other, worker = connect_queue(), queue.register()
     completed: list[int] = []
@@ -352,7 +354,7 @@ def test_steps_beside_a_worker_lose_nothing(queue: Queue, connect_queue: Callabl
 
 @pytest.mark.newest
 def test_step_reads_what_it_changes_whatever_else_is_there(queue: Queue) -> None:
-    """Failed tasks among many others are found by their index, with statistics and without."""
+    """An index finds failed tasks among many others, with and without statistics."""
     fill(queue, MANY, status="'completed'", completed_at="now()")
     fill(queue, 300, status="'failed'", batch="'all'", error_message="'said ' || n")
     fill(queue, MANY, status="'completed'", completed_at="now()")
@@ -370,7 +372,7 @@ def test_step_reads_what_it_changes_whatever_else_is_there(queue: Queue) -> None
 
 @pytest.mark.newest
 def test_rows_read_of_all_steps_grow_with_the_tasks(queue: Queue) -> None:
-    """Steps do not begin at the beginning again."""
+    """A step does not start from the beginning."""
     fill(queue, MANY, status="'failed'")
     queue.run("ANALYZE content_generation_tasks")
     last = queue.value("SELECT max(id) FROM content_generation_tasks")
@@ -388,7 +390,7 @@ def test_rows_read_of_all_steps_grow_with_the_tasks(queue: Queue) -> None:
 @pytest.mark.newest
 @pytest.mark.parametrize("operation", ["requeue", "cancel"])
 def test_hundred_thousand_are_changed_in_short_steps(queue: Queue, is_thorough: bool, operation: str) -> None:
-    """No step holds its locks for long, the last one neither; without --all with fewer tasks."""
+    """No step holds its locks for long, including the last; without --all with fewer tasks."""
     number = 100_000 if is_thorough else 5_000
     status = "pending" if operation == "cancel" else "failed"
     fill(queue, number, status=f"'{status}'")

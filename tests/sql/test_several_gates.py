@@ -1,4 +1,4 @@
-"""Workers with several gates: each of their tasks enters one, and is counted there as any other task is."""
+"""Workers with several gates: each task enters one gate and is counted there like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""snooze() and release(): back to pending with nothing charged."""
+"""snooze() and release(): back to pending without a charge."""
 
 from __future__ import annotations
 

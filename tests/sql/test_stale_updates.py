@@ -1,4 +1,4 @@
-"""An application that writes back all columns of a row that it read cannot undo what the queue did meanwhile."""
+"""An application that saves all columns of an old row cannot undo what the queue did since."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SPECIFIED = [
     "priority", "retry_count", "max_retries", "submitted_at", "started_at", "completed_at", "timeout_at",
     "error_message", "auto_approve", "created_at", "updated_at",
 ]  # fmt: skip
-"""The columns of a mapper that knows those of the specification only; `result`, which is JSON, is set to NULL."""
+"""The columns of a mapper that knows only the specification; `result`, which is JSON, is set to NULL."""
 
 OURS = [
     "scheduled_at", "attempt", "worker_id", "cancel_requested_at", "progress", "progress_note", "gate",
     "gate_entered_at",
 ]  # fmt: skip
-"""Those that contentq adds."""
+"""The columns that contentq adds."""
 
 
 def save(queue: Queue, read: Row, columns: list[str]) -> None:
-    """Writes back a row that was read, with another priority, as object-relational mappers do."""
+    """Saves a row that was read earlier with another priority, as object-relational mappers do."""
     values = {name: read[name] for name in columns} | {"priority": 9}
     update = sql.SQL("UPDATE content_generation_tasks SET {}, result = NULL WHERE id = {}").format(
         sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder()) for name in values),
@@ -33,7 +33,7 @@ def save(queue: Queue, read: Row, columns: list[str]) -> None:
 
 
 def refused(queue: Queue, read: Row, columns: list[str]) -> str:
-    """What a save is refused with; the row must be left alone."""
+    """The error of a refused save, which must leave the row unchanged."""
     before = queue.row(read["id"])
     with pytest.raises(psycopg.DatabaseError) as error:
         save(queue, read, columns)
@@ -164,7 +164,7 @@ def test_content_of_a_completed_task_can_be_deleted(queue: Queue) -> None:
 def test_completed_task_that_has_no_content_is_put_back_by_its_status_alone(
     queue: Queue, worker: int, result: str | None
 ) -> None:
-    """Also one that was completed by a plain UPDATE, without a result."""
+    """Also a task completed by a plain UPDATE without a result."""
     id_ = queue.add(status="completed", completed_at="2001-01-01", result=result)
 
     queue.set(id_, status="pending")

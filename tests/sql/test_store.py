@@ -1,4 +1,4 @@
-"""store(): content and the completion of its task, as one statement."""
+"""store(): inserts content and completes its task in one statement."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_task_named_twice_gets_one_content(queue: Queue) -> None:
 
 def test_deadline_that_passes_while_content_is_stored_comes_too_late(queue: Queue, worker: int) -> None:
     tasks = claimed(queue, worker, 2)
-    # Stands for a slow disk: by the time that a content is inserted, the deadline of its task has passed.
+    # Simulates a slow disk: when the content is inserted, its task's deadline has passed.
     queue.run("""
         CREATE FUNCTION pass_deadlines() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
@@ -152,7 +152,7 @@ def test_deadline_that_passes_while_content_is_stored_comes_too_late(queue: Queu
 
     counted = queue.store(worker, tasks)
 
-    # What must not be is content without its completed task, nor the reverse.
+    # Content without its completed task, or the reverse, must not exist.
     assert counted == [task.id for task in tasks]
     assert [queue.status(task.id) for task in tasks] == ["completed", "completed"]
     assert [queue.row(task.id)["content_id"] for task in tasks] == [stored["id"] for stored in contents(queue)]

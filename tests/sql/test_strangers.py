@@ -1,6 +1,6 @@
-"""What a role that may only connect can hold stops no report, no claim, no wake-up and no housekeeping.
+"""A role that may only connect cannot block reports, claims, wake-ups or housekeeping with its locks.
 
-Nor does what someone honest has locked in psql and forgotten stop a report.
+Neither does a forgotten lock of an honest user in psql stop a report.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ ADVISORY_LOCKS = [
     "SELECT pg_advisory_lock(1668183153, 1 + mod(floor(extract(epoch FROM now()) * 20)::bigint + n, 1000000)"
     "::integer) FROM generate_series(0, 200) AS n",
 ]
-"""Keys that were used once; whoever knows the source knows them."""
+"""Keys used by earlier versions. They are visible in the source."""
 
 
 @pytest.fixture(params=["pg_advisory_lock", "pg_advisory_lock_shared"])
 def stranger(request: pytest.FixtureRequest, connect_queue: Callable[[], Queue]) -> Queue:
-    """A session that holds every advisory lock that it can think of, for longer than the test takes."""
+    """A session that holds every advisory lock that it can guess, for longer than the test runs."""
     stranger = connect_queue()
     for statement in ADVISORY_LOCKS:
         stranger.run(statement.replace("pg_advisory_lock", request.param))
@@ -33,7 +33,7 @@ def stranger(request: pytest.FixtureRequest, connect_queue: Callable[[], Queue])
 
 
 def heard(listener: Queue) -> int:
-    """How many notifications were sent before this call."""
+    """Number of notifications sent before this call."""
     listener.run("SELECT pg_notify('contentq_ready', 'end')")
     for count, notification in enumerate(listener.connection.notifies(timeout=10)):
         if notification.payload == "end":

@@ -1,4 +1,4 @@
-"""What a producer gets with a plain INSERT."""
+"""The result of a producer's plain INSERT."""
 
 from __future__ import annotations
 

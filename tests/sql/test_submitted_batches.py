@@ -1,4 +1,4 @@
-"""Batches: tasks that were submitted together under one name."""
+"""Batches: tasks submitted together under one name."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def test_expected_end_is_not_before_the_last_task_is_due(queue: Queue) -> None:
 @pytest.mark.parametrize(
     ("done", "left"),
     [
-        ([], 3),  # nothing was done
-        ([timedelta(hours=2)], 3),  # nothing lately
-        ([timedelta(minutes=1)], 0),  # it has ended
+        ([], 3),  # nothing done
+        ([timedelta(hours=2)], 3),  # nothing recently
+        ([timedelta(minutes=1)], 0),  # ended
     ],
 )
 def test_there_is_no_expected_end_without_a_rate(queue: Queue, done: list[timedelta], left: int) -> None:

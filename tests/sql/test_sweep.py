@@ -1,4 +1,4 @@
-"""sweep_timeouts(): deadlines, of tasks that wait and of tasks that run."""
+"""sweep_timeouts(): deadlines of pending and running tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are there already and do not fit are named, all of it at once, before anything is changed."""
+"""Existing tables that do not fit: every problem is named at once, before any change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNFILLED = "is NOT NULL without a default, and contentq does not fill it; give i
 
 
 def refusal(dsn: str, queue: Queue) -> list[str]:
-    """What is wrong, line by line; nothing has been changed."""
+    """The problems, line by line; nothing has been changed."""
     before = queue.rows(
         "SELECT oid, xmin::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
     )
@@ -26,14 +26,14 @@ def refusal(dsn: str, queue: Queue) -> list[str]:
         "SELECT oid, xmin::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
     )
     assert after == before
-    # A statement has a line of its own, so that it can be copied.
+    # A statement is on a separate line, so that it can be copied.
     heading, *lines, hint = re.sub(r":\n {4}(.*);(?=\n)", r": \1", str(refused.value)).splitlines()
     assert heading == "the migration stopped, and nothing was changed: existing tables do not fit:"
     assert hint.endswith("contentq migrate --schema content_queue")
-    # What is to be seen by a statement is there, and is left out here.
+    # Statements that show the affected rows are left out here.
     for line in lines:
         if "to see them: " in line:
-            # As text: psycopg reads no time that is infinite.
+            # As text: psycopg cannot parse infinite times.
             assert queue.values(f"SELECT s::text FROM ({line.partition('to see them: ')[2]}) AS s")
     return [re.sub("(?<=to see them: ).*", "...", line) for line in lines]
 

@@ -1,4 +1,4 @@
-"""A text of a task that is larger than settings.max_text_bytes is refused, whoever writes it."""
+"""A task text larger than settings.max_text_bytes is refused, whichever role writes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.queue import Queue
 
 LIMIT = 1_000_000
 OPEN = ("requirements", "error_message", "progress_note")
-"""The columns without a width of their own."""
+"""The columns without a length limit in their type."""
 
 
 @pytest.mark.parametrize("column", OPEN)
@@ -90,7 +90,7 @@ def test_texts_without_a_width_in_a_table_that_was_taken_over_are_bounded(
 
 @pytest.fixture
 def old(queue: Queue) -> int:
-    """A task that was there before the limit."""
+    """A task older than the limit."""
     queue.run("UPDATE contentq.settings SET max_text_bytes = 5000000")
     id_ = queue.add(requirements="x" * 3_000_000, error_message="y" * 3_000_000)
     queue.run("UPDATE contentq.settings SET max_text_bytes = DEFAULT")
@@ -128,7 +128,7 @@ def test_larger_error_that_is_there_already_does_not_keep_deadlines_from_passing
 
 
 def test_one_who_may_only_insert_is_told_the_same(queue: Queue) -> None:
-    """Without any right to the settings."""
+    """Without any right on the settings."""
     account = queue.account
     schema = queue.schema
     queue.run("CREATE ROLE only_inserts")

@@ -1,4 +1,4 @@
-"""updated_at is kept by the database, whoever updates."""
+"""The database maintains updated_at for every update."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LONG_AGO = "2001-01-01T00:00:00+00:00"
 
 
 def updated_by(queue: Queue, change: str) -> bool:
-    """Whether a task whose updated_at lies far back gets the time of the transaction by this change."""
+    """Whether this change sets an old updated_at to the time of the transaction."""
     task = queue.add(updated_at=LONG_AGO)
     with queue.connection.transaction():
         assert queue.run(f"UPDATE content_generation_tasks SET {change} WHERE id = %s", task) == 1

@@ -1,4 +1,4 @@
-"""What attempts cost: counted once, by account, day and model, whatever handlers write into their results."""
+"""Costs of attempts: counted once, by account, day and model, whatever handlers write into their results."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_attempt_that_the_worker_does_not_hold_is_not_charged(queue: Queue, why:
 
 
 def test_attempt_that_is_cancelled_is_charged_all_the_same(queue: Queue) -> None:
-    """What was spent before its worker has stopped it."""
+    """Costs before its worker stopped it."""
     task = queue.running()
     queue.cancel(task.id)
 
@@ -225,7 +225,7 @@ def test_usage_of_nothing_or_of_a_task_that_is_gone_counts_for_nothing(queue: Qu
 
 
 def test_results_without_usage_are_not_looked_at_any_further(queue: Queue) -> None:
-    """A result without cost is by far the most frequent: completing it must not cost more than it did."""
+    """A result without cost is by far the most frequent: completing it must not become slower."""
     task = queue.running()
     queue.run("DROP FUNCTION contentq.add_usage")
 
@@ -242,7 +242,7 @@ def test_usage_outlives_the_tasks(queue: Queue) -> None:
 
 
 def fill(queue: Queue) -> int:
-    """Usage of two accounts and two models, today and before; returns the second account."""
+    """Usage of two accounts and two models, today and earlier; returns the second account."""
     other = queue.add_account("G" * 40, monthly_budget=4)
     queue.add_account("Without usage or budget")
     queue.add_account("Unused", monthly_budget=0)

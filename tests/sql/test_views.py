@@ -1,4 +1,4 @@
-"""The views show what they say."""
+"""The views show correct rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for a task or a batch is notified when it has ended, and holds up nobody."""
+"""Sessions that wait for a task or a batch are notified when it has ended, and block nobody."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_does_not_end_it_is_not_heard(
 
 
 def test_who_does_not_wait_is_not_notified(queue: Queue, waiter: Waiter) -> None:
-    """Unasked, nothing is sent."""
+    """Without a waiting session, nothing is sent."""
     task = queue.running(batch="spring")
     channels = [waiter.ask(task=name_of(queue, task.id)), waiter.ask(batch="spring")]
     for channel in channels:
@@ -140,7 +140,7 @@ def test_end_between_the_first_call_and_listen_is_heard(queue: Queue, waiter: Wa
 def test_end_that_was_under_way_when_waiting_began_is_heard(
     queue: Queue, connect_queue: Connect, waiter: Waiter
 ) -> None:
-    """It has looked whether somebody waits before anybody did."""
+    """It checks for waiting sessions before there are any."""
     (task,) = running_batch(queue, 1)
     other = connect_queue()
     other.run("BEGIN")
@@ -164,7 +164,7 @@ def test_transaction_that_does_not_end_keeps_no_one_waiting_for_it(
 
         waiter.ask(batch="spring")
 
-        assert waiter.heard() == [channel]  # to look again
+        assert waiter.heard() == [channel]  # to check again
 
 
 def test_open_transaction_of_who_waits_holds_up_no_worker(
@@ -208,7 +208,7 @@ def test_who_notes_the_same_in_an_open_transaction_holds_up_no_other_and_keeps_n
 
 
 def test_session_that_may_only_read_is_not_noted_and_gets_its_channel(queue: Queue, waiter: Waiter) -> None:
-    """As logins of readers are often set: it looks by itself."""
+    """As for logins of readers, which are often read-only: it polls."""
     task = queue.running(batch="spring")
     waiter.session.run("SET default_transaction_read_only = on")
 
@@ -219,7 +219,7 @@ def test_session_that_may_only_read_is_not_noted_and_gets_its_channel(queue: Que
 
 @pytest.mark.newest
 def test_no_more_is_awaited_than_the_housekeeping_can_look_at(queue: Queue, waiter: Waiter) -> None:
-    """Whoever waits for more looks by itself."""
+    """A session that waits for more polls."""
     name = name_of(queue, queue.add())
     queue.run(
         "INSERT INTO contentq.awaited (kind, name) SELECT 'task', n::text FROM generate_series(1, 100000) AS n"
@@ -252,7 +252,7 @@ def test_what_does_not_exist_is_not_waited_for(queue: Queue, arguments: str, wha
 def test_end_that_no_trigger_told_is_told_by_the_housekeeping(
     queue: Queue, waiter: Waiter, since: str, checked: bool
 ) -> None:
-    """What was noted lately each time, all of it once a minute."""
+    """Recent entries at each call, all entries once a minute."""
     task = queue.running(batch="spring")
     channels = sorted([waiter.wait(task=name_of(queue, task.id)), waiter.wait(batch="spring")])
     queue.run("SET contentq.notify = off")

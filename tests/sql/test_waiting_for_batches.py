@@ -1,4 +1,4 @@
-"""Who waits for a batch is notified when its last task has ended, once, at little cost."""
+"""Sessions that wait for a batch are notified once, when its last task has ended, at little cost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_last_task_of_a_batch_may_be_deleted(queue: Queue, waiter: Waiter) -> No
 def test_last_two_tasks_of_a_batch_that_end_at_once_are_heard(
     queue: Queue, connect_queue: Connect, waiter: Waiter, first_has_looked: bool
 ) -> None:
-    """Neither transaction sees what the other does."""
+    """Neither transaction sees the work of the other."""
     tasks = running_batch(queue, 2)
     channel = waiter.wait(batch="spring")
     first, second = connect_queue(), connect_queue()
@@ -48,7 +48,7 @@ def test_last_two_tasks_of_a_batch_that_end_at_once_are_heard(
     second.run("COMMIT")
 
     assert waiter.heard() == [channel]
-    # As whoever is notified: it may be too early.
+    # Like a notified session: this may be too early.
     asks_while(waiter, queue, "spring", lambda: first.connection.commit())
     assert waiter.heard() == [channel]
     assert waiter.session.values("SELECT pending + processing FROM contentq.batches") == [0]
@@ -64,7 +64,7 @@ def test_end_in_a_transaction_that_does_not_see_the_other_ends_is_heard(
     second.run("BEGIN")
     if second_began == "before":
         end(second, tasks[1])
-        queue.add()  # a transaction with a later id, so that the snapshot names this one
+        queue.add()  # a transaction with a later id, so that the snapshot contains this one
     first.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
     first.run("SELECT FROM content_generation_tasks")
     if second_began == "after":
@@ -169,7 +169,7 @@ def test_what_was_told_counts_for_its_transaction_only(queue: Queue, waiter: Wai
 
 
 def test_batch_of_several_accounts_is_heard_once_for_each(queue: Queue, waiter: Waiter) -> None:
-    """Also when one transaction ends the tasks of both, one after the other."""
+    """Also if one transaction ends the tasks of both, one after the other."""
     tasks = running_batch(queue, 2)
     other = queue.add_account()
     tasks += running_batch(queue, 2, account_id=other)
@@ -183,7 +183,7 @@ def test_batch_of_several_accounts_is_heard_once_for_each(queue: Queue, waiter: 
 
 
 def test_setting_of_a_session_that_makes_no_sense_hinders_nothing(queue: Queue, waiter: Waiter) -> None:
-    """As one that a pooler has left."""
+    """Such as a value left behind by a pooler."""
     (task,) = running_batch(queue, 1)
     channel = waiter.wait(batch="spring")
     queue.run("SET contentq.batches_told = 'what'")

@@ -1,4 +1,4 @@
-"""Idle workers are woken by a notification on channel contentq_ready."""
+"""Idle workers are woken by notifications on channel contentq_ready."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def listener(connect_queue: Callable[[], Queue]) -> Queue:
 
 
 def heard(listener: Queue) -> list[str]:
-    """The payloads of all notifications that were sent before this call."""
+    """The payloads of all notifications sent before this call."""
     listener.run("SELECT pg_notify('contentq_ready', %s)", END)
     payloads: list[str] = []
     for notification in listener.connection.notifies(timeout=10):
@@ -127,10 +127,10 @@ def test_claim_that_takes_all_that_became_ready_wakes_no_one(queue: Queue, liste
 
 
 SOON = timedelta(milliseconds=5)
-"""When to look again while tasks are being committed."""
+"""The time of the next claim while tasks are being committed."""
 
 HOLD = "SET CONSTRAINTS ALL IMMEDIATE"
-"""Makes a transaction do now what it would do right before its commit, and leaves it there."""
+"""Makes a transaction run now what it would run right before its commit, and leaves it open."""
 
 
 def test_one_transaction_notifies_for_those_that_commit_with_it(
@@ -145,13 +145,13 @@ def test_one_transaction_notifies_for_those_that_commit_with_it(
             other.add(account_id=account)
         return len(heard(listener))
 
-    # Unless the twentieth of a second ends between the two.
+    # Unless the twentieth of a second ends in between.
     assert 1 in [notifications_of_two() for _ in range(5)]
 
 
 @pytest.fixture
 def another_notifies(connect_queue: Callable[[], Queue]) -> Iterator[None]:
-    """A transaction that notifies for all that commit while it lasts."""
+    """A transaction that notifies for all that commit while it runs."""
     notifying = connect_queue()
     with notifying.connection.transaction():
         notifying.run("SELECT FROM contentq.wakeups FOR NO KEY UPDATE")
@@ -203,7 +203,7 @@ def test_tasks_are_coming_also_beside_an_old_transaction(queue: Queue, connect_q
 def test_claim_in_vain_is_told_to_look_again_as_long_as_tasks_are_being_committed(
     queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
-    """Also one that is made in another session than the last, and one that has found some."""
+    """Also a claim in another session than the last, and one that has found some."""
     producer = connect_queue()
     with producer.connection.transaction():
         producer.add(account_id=queue.account)
@@ -250,7 +250,7 @@ def test_transaction_notifies_once_for_all_its_inserts(queue: Queue, listener: Q
 
 
 def test_insert_after_a_savepoint_that_was_rolled_back_wakes(queue: Queue, listener: Queue) -> None:
-    assert queue.account  # it is made outside of the transaction
+    assert queue.account  # it is made outside the transaction
     with queue.connection.transaction():
         with queue.connection.transaction(force_rollback=True):
             queue.add()
@@ -266,7 +266,7 @@ def test_insert_of_finished_tasks_wakes_no_one(queue: Queue, listener: Queue) ->
 
 
 def test_producer_that_opts_out_can_commit_in_two_phases(queue: Queue, listener: Queue) -> None:
-    """Its tasks are found by polling; the session is as before when it opts in again."""
+    """Its tasks are found by polling; when the session opts in again, it behaves as before."""
     if queue.value("SHOW max_prepared_transactions") == "0":
         pytest.skip("the server of CONTENTQ_TEST_DSN prepares no transactions")
     account = queue.account

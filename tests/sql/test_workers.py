@@ -1,4 +1,4 @@
-"""Workers come and go: register_worker(), drain_worker(), deregister_worker()."""
+"""Lifecycle of workers: register_worker(), drain_worker(), deregister_worker()."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_unknown_worker_can_leave(queue: Queue) -> None:
 
 
 def test_worker_that_row_security_keeps_from_rows_is_warned(queue: Queue) -> None:
-    """Its functions see what their owner sees. Not one whom it does not concern."""
+    """The functions run with the rights of their owner: a restricted owner is warned, an unaffected one is not."""
     said: list[str] = []
     queue.connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
     queue.run("ALTER TABLE accounts ENABLE ROW LEVEL SECURITY")

@@ -1,4 +1,4 @@
-"""Sessions that wait for tasks and batches in a test, and what they wait for."""
+"""Sessions that wait for tasks and batches in a test, and the tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.queue import Held, Queue
 from tests.support.waiting import eventually
 
 HOLD = "SET CONSTRAINTS ALL IMMEDIATE"
-"""Makes a transaction do now what it would do right before its commit, and leaves it there."""
+"""Makes a transaction run now what it would run right before its commit, and leaves it open."""
 
 
 END = "end of the test"
@@ -19,7 +19,7 @@ Connect = Callable[[], Queue]
 
 
 class Waiter:
-    """A session that waits for tasks or batches, as any language would."""
+    """A session that waits for tasks or batches, as a client in any language does."""
 
     def __init__(self, session: Queue) -> None:
         self.session = session
@@ -29,14 +29,14 @@ class Waiter:
         return str(self.session.value("SELECT contentq.wait_channel(%s, %s)", task, batch))
 
     def wait(self, task: str | None = None, batch: str | None = None) -> str:
-        """Begins to wait: asks, listens, asks again; returns the channel."""
+        """Starts to wait: calls, listens, calls again; returns the channel."""
         channel = self.ask(task, batch)
         self.session.run(f"LISTEN {channel}")
         assert self.ask(task, batch) == channel
         return channel
 
     def heard(self) -> list[str]:
-        """The channels that were notified before this call, each once."""
+        """The channels notified before this call, each once."""
         self.session.run("LISTEN until_here")
         self.session.run("SELECT pg_notify('until_here', '')")
         channels: list[str] = []
@@ -54,7 +54,7 @@ def end(queue: Queue, *tasks: Held) -> None:
 
 
 def running_batch(queue: Queue, size: int, name: str = "spring", **columns: object) -> list[Held]:
-    """Tasks of a batch, each held by the same worker."""
+    """Tasks of a batch, all held by one worker."""
     worker = queue.register(slots=size)
     ids = [queue.add(batch=name, **columns) for _ in range(size)]
     rows = queue.claim(worker, size)

@@ -1,1 +1,1 @@
-"""What several tests need: a PostgreSQL server, databases on it, rows in them, and waiting without sleeps."""
+"""Shared tools of the tests: PostgreSQL servers, databases, rows, and waiting without sleeps."""

@@ -1,4 +1,4 @@
-"""The system's Chromium, for tests that look at pages as a reader does."""
+"""The system's Chromium, for tests that view pages in a browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium() -> str:
-    """Returns the path of Chromium. Skips the test where none is installed."""
+    """Returns the path of Chromium. Skips the test if it is not installed."""
     path = next(filter(_runs, filter(None, map(shutil.which, CHROMIUM))), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(CHROMIUM)} is installed")
@@ -23,11 +23,14 @@ def chromium() -> str:
 
 def launch(playwright: Playwright, path: str) -> Browser:
     """Starts Chromium without a window."""
-    # As root Chromium has no sandbox; /dev/shm is small in containers.
+    # Chromium has no sandbox for root, and /dev/shm is small in containers.
     arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     return playwright.chromium.launch(executable_path=path, args=arguments)
 
 
 def _runs(path: str) -> bool:
-    """Whether this starts: Ubuntu's chromium-browser may be a script that only tells how to install it."""
+    """Whether this program starts.
+
+    Ubuntu's chromium-browser may be a script that only prints how to install it.
+    """
     return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0

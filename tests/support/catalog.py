@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogs say about tables, functions and views, in a form that can be compared."""
+"""Definitions of tables, functions and views from PostgreSQL's catalogs, in a comparable form."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _VIEWS = """
 
 
 def table(connection: Connection, name: str) -> dict[str, Any]:
-    """Everything about a table but its triggers: columns, indexes, constraints and comments."""
+    """Columns, indexes, constraints and comments of a table, without triggers."""
     values = {"table": name}
     comment = connection.execute(_COMMENT, values).fetchone()
     assert comment is not None

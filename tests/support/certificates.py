@@ -1,4 +1,4 @@
-"""Certificates for servers of the tests, made with openssl: an authority, and what it signs."""
+"""Certificates for test servers, made with openssl: an authority and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"
 
 @dataclass(frozen=True)
 class Authority:
-    """An authority that nobody but a test trusts. Its files are in a folder of its own."""
+    """A certificate authority for tests only. Its files are in a separate folder."""
 
     folder: Path
 
     @property
     def certificate(self) -> Path:
-        """What to name as sslrootcert."""
+        """The file to pass as sslrootcert."""
         return self.folder / "ca.crt"
 
     def sign(self, name: str) -> tuple[Path, Path]:
-        """A certificate for a server of this name, and its key."""
+        """Creates a certificate and a key for a server of this name."""
         key, request, certificate = (self.folder / f"server.{ending}" for ending in ("key", "csr", "crt"))
         extensions = self.folder / "extensions"
         extensions.write_text(f"subjectAltName=DNS:{name}\n", encoding="ascii")
@@ -35,7 +35,7 @@ class Authority:
 
 
 def make_authority(folder: Path) -> Authority:
-    """Makes one in a folder. Skips the test where openssl is missing."""
+    """Creates an authority in a folder. Skips the test if openssl is missing."""
     if shutil.which("openssl") is None:
         pytest.skip("the program openssl is not installed")
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A throwaway PostgreSQL cluster: made in a temporary folder, there for as long as it is wanted, then gone."""
+"""A throwaway PostgreSQL cluster in a temporary folder."""
 
 from __future__ import annotations
 
@@ -30,28 +30,30 @@ QUICK: Mapping[str, str] = {
     "max_wal_size": "128MB",
     "max_prepared_transactions": "10",
 }
-"""Settings for a cluster whose data nobody will miss; it is kept in memory where there is room."""
+"""Settings for a cluster whose data may be lost. It is stored in memory if there is room."""
 
 ROOM_IN_MEMORY = 2 * 2**30
-"""Bytes that must be free there."""
+"""Free bytes in memory that this requires."""
 
 DURABLE: Mapping[str, str] = {}
-"""PostgreSQL's own defaults: what was committed survives a crash."""
+"""PostgreSQL's defaults: committed data survive a crash."""
 
 START_TIMEOUT = 60
-"""Seconds that pg_ctl waits for a server to answer or to end."""
+"""Seconds that pg_ctl waits for a server to start or stop."""
 
 
 class ClusterError(RuntimeError):
-    """One of PostgreSQL's programs failed; the message has its output and the end of the server's log."""
+    """A PostgreSQL program failed. The message contains its output and the end of the server's log."""
 
 
 class Cluster:
-    """A cluster from any folder of PostgreSQL programs, run as root (the server then runs as another user) or not.
+    """A cluster from any folder of PostgreSQL programs.
 
-    As a context manager it is made and started on the way in, stopped and deleted on the way out; should the
-    test process die without that, a guardian process does it. It listens on a Unix socket in its own folder,
-    and with tcp=True also on a free port of the loopback interface.
+    If root runs the tests, the server runs as another user. As a context manager it creates and starts the
+    cluster, and stops and deletes it at the end. If the test process dies first, a guardian process does that.
+
+    The server listens on a Unix socket in its own folder, and with tcp=True also on a free port of the loopback
+    interface.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Cluster:
 
     @property
     def folder(self) -> Path:
-        """Holds the data folder, the socket and the log; its path is short, as socket paths must be."""
+        """The folder of the data, the socket and the log. Its path is short, because socket paths must be."""
         if self._folder is None:
             raise ClusterError("the cluster is not created")
         return self._folder
@@ -102,22 +104,22 @@ class Cluster:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the postmaster; None when it is not running."""
+        """The process id of the postmaster, or None if it is not running."""
         return guardian.postmaster(self.data)
 
     def dsn(self, database: str = "postgres", host: str | None = None) -> str:
-        """How to connect over the Unix socket; over TCP with host="127.0.0.1"."""
+        """The DSN for the Unix socket, or for TCP with host="127.0.0.1"."""
         return conninfo.make_conninfo(
             "", host=host or str(self.folder), port=self.port, user="postgres", dbname=database
         )
 
     def log(self) -> str:
-        """What the server has written to its log so far."""
+        """The server's log."""
         file = self.folder / "log"
         return file.read_text(errors="replace") if file.is_file() else ""
 
     def create(self) -> None:
-        """Makes the data folder: with initdb, or as a copy of the primary for a standby."""
+        """Creates the data folder: with initdb, or as a copy of the primary for a standby."""
         self._folder = Path(tempfile.mkdtemp(prefix="cq-", dir=self._base()))
         self._guardian = guardian.watch(self._folder)
         if self._user is not None:
@@ -129,8 +131,8 @@ class Cluster:
         self.configure(self._settings)
 
     def _base(self) -> str | None:
-        """Where the folder goes; not TMPDIR, which can be long: a socket's path has room for 100 characters."""
-        # Data that need not survive are copied many times faster in memory.
+        """The parent folder. Not TMPDIR, which may be long: a socket path has room for about 100 characters."""
+        # Copying throwaway data in memory is many times faster.
         in_memory = "/dev/shm"
         if (
             self._settings.get("fsync") == "off"
@@ -141,7 +143,7 @@ class Cluster:
         return "/tmp" if os.path.isdir("/tmp") else None
 
     def configure(self, settings: Mapping[str, str]) -> None:
-        """Writes settings to postgresql.conf; they hold from the next start, some from reload()."""
+        """Appends settings to postgresql.conf. They apply from the next start; some apply from reload()."""
         with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
@@ -154,19 +156,19 @@ class Cluster:
         self._pg_ctl("stop", "-w", "-m", mode)
 
     def restart(self, mode: ShutdownMode = "fast") -> None:
-        """Stops and starts it; mode "immediate" is a crash, from which the start recovers."""
+        """Restarts the server. Mode "immediate" is a crash, from which the next start recovers."""
         self._pg_ctl("restart", "-w", "-l", "log", "-m", mode, "-o", f"-k {self.folder}")
 
     def reload(self) -> None:
-        """Makes the server read its configuration again."""
+        """Makes the server reload its configuration."""
         self._pg_ctl("reload")
 
     def promote(self) -> None:
-        """Makes a standby the primary and waits until it is."""
+        """Promotes a standby and waits until it is the primary."""
         self._pg_ctl("promote", "-w")
 
     def kill(self) -> None:
-        """Ends every process of the server with SIGKILL, as the kernel does when memory runs out."""
+        """Kills every process of the server with SIGKILL, as the kernel does when memory runs out."""
         pid = self.pid
         if pid is None:
             return
@@ -177,13 +179,13 @@ class Cluster:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
         eventually(lambda: not any(_alive(process) for process in processes), within=START_TIMEOUT)
-        # Where nothing reaps the dead, as in a container without an init, their numbers stay taken, and the
-        # next server would think that this one still runs.
+        # Without an init process, as in some containers, dead processes keep their ids, and the next server
+        # would consider this one still running.
         for leftover in (self.data / "postmaster.pid", self.folder / f".s.PGSQL.{self.port}.lock"):
             leftover.unlink(missing_ok=True)
 
     def delete(self) -> None:
-        """Stops the server, if it runs, and removes everything of it."""
+        """Stops the server if it runs, and deletes its folder."""
         if self._folder is None:
             return
         if self.pid is not None:
@@ -198,9 +200,9 @@ class Cluster:
             self._guardian = None
 
     def run(self, program: str, *arguments: str) -> str:
-        """Runs one of PostgreSQL's programs as the server's user in its folder; returns its output."""
+        """Runs a PostgreSQL program as the server's user in the cluster's folder and returns its output."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        # A file and not a pipe: a server that pg_ctl starts would keep the pipe open.
+        # A file instead of a pipe: a server started by pg_ctl would keep the pipe open.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
                 [self.programs / program, *arguments],
@@ -223,7 +225,7 @@ class Cluster:
 
 
 def _server_user(programs: Path) -> pwd.struct_passwd | None:
-    """Whom to run the server as: None for whoever runs the tests, unless that is root."""
+    """The user that runs the server: None for the current user, unless that is root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -233,7 +235,7 @@ def _server_user(programs: Path) -> pwd.struct_passwd | None:
     try:
         subprocess.run([programs / "initdb", "--version"], check=True, capture_output=True, **_as_user(user))
     except (PermissionError, subprocess.CalledProcessError):
-        # The programs are below a folder that is closed to others, such as root's home.
+        # The programs are below a folder closed to other users, such as root's home.
         _wheel().ensure_prefix_permissions(programs)
         _wheel().ensure_folder_permissions(programs, 0o055)
         _wheel().ensure_folder_permissions(programs.parent / "lib", 0o044)

@@ -1,4 +1,4 @@
-"""Databases for tests on one server: a template that is migrated once, and a clone of it for each test."""
+"""Databases for tests on one server: clones of a template that is migrated once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Connection = psycopg.Connection[TupleRow]
 
 
 class Databases:
-    """Makes and drops databases on a server, whose DSN must carry the right to do so.
+    """Creates and drops databases on a server. The user of the DSN must be allowed to do so.
 
-    schema: where the tables of migrated databases are, which SQL that names none finds there.
+    schema: the schema of the tables in migrated databases, first on their search_path.
     """
 
     def __init__(self, server_dsn: str, schema: str = DEFAULT_SCHEMA) -> None:
@@ -38,10 +38,10 @@ class Databases:
 
     @contextmanager
     def migrated(self) -> Iterator[str]:
-        """A migrated database without rows, a clone of the template; gives its DSN."""
+        """Creates a migrated database without rows, a clone of the template, and returns its DSN."""
         with self._database(self._migrated_template()) as dsn:
             if self._schema != DEFAULT_SCHEMA:
-                # A setting of the template's would not be copied.
+                # CREATE DATABASE does not copy the settings of the template.
                 self._execute(
                     sql.SQL("ALTER DATABASE {} SET search_path = {}, public").format(
                         sql.Identifier(str(conninfo.conninfo_to_dict(dsn)["dbname"])), sql.Identifier(self._schema)
@@ -51,13 +51,13 @@ class Databases:
 
     @contextmanager
     def empty(self) -> Iterator[str]:
-        """A database with nothing in it; gives its DSN."""
+        """Creates an empty database and returns its DSN."""
         with self._database("template0") as dsn:
             yield dsn
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Waits until no other process of a parallel run is in here: for tests that change the server itself."""
+        """Excludes other processes of a parallel run: for tests that change the whole server."""
         self._server.execute("SELECT pg_advisory_lock(hashtext('tests of contentq'))")
         try:
             yield
@@ -65,7 +65,7 @@ class Databases:
             self._server.execute("SELECT pg_advisory_unlock(hashtext('tests of contentq'))")
 
     def close(self) -> None:
-        """Drops all databases that were made."""
+        """Drops all databases that were created."""
         for name in [*self._left, *filter(None, [self._template])]:
             self._drop(name)
         self._left, self._template = [], None
@@ -74,7 +74,8 @@ class Databases:
 
     @contextmanager
     def _database(self, template: str) -> Iterator[str]:
-        # The one that was left last can wait: a backend that is about to end costs DROP DATABASE 0.1 seconds.
+        # The database used last is dropped later: a backend that is about to end delays DROP DATABASE by 0.1
+        # seconds.
         while len(self._left) > 1:
             self._drop(self._left.pop(0))
         name = f"{self._prefix}_{next(self._numbers)}"
@@ -89,14 +90,14 @@ class Databases:
             name = f"{self._prefix}_template"
             self._create(name, "template0")
             migrate(self.dsn(name), schema=self._schema)
-            # No one connects to it from now on, not even autovacuum, so that it can be copied at any time.
+            # Closed to all connections, including autovacuum, so that it can be copied at any time.
             closed = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
             self._execute(closed)
             self._template = name
         return self._template
 
     def _create(self, name: str, template: str) -> None:
-        # Copying files is the quicker way for a database of a few megabytes.
+        # Copying files is faster for a database of a few megabytes.
         query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
         self._execute(query.format(sql.Identifier(name), sql.Identifier(template)))
 
@@ -104,7 +105,7 @@ class Databases:
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _execute(self, query: sql.Composed) -> None:
-        """Runs a statement; once more when the server was restarted since the last one."""
+        """Runs a statement. Repeats it once if the server was restarted since the last one."""
         try:
             self._server.execute(query)
         except psycopg.OperationalError:

@@ -1,6 +1,7 @@
-"""PostgreSQL in a container, when a Docker engine answers and has the image or can pull it.
+"""PostgreSQL in a container, if a Docker engine answers and has or can pull the image.
 
-The engine is looked for once, where Docker's own client and testcontainers look; both are then sent to this one.
+The engine is searched once, in the places that Docker's client and testcontainers use. Both are then directed to
+this engine.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PING_TIMEOUT = 0.4
 """Seconds to wait for an engine to answer."""
 
 PULL_TIMEOUT = 120
-"""Seconds without a word from the engine after which a pull has failed."""
+"""Seconds without a message from the engine after which a pull has failed."""
 
 START_TIMEOUT = 60
 """Seconds to wait for PostgreSQL in the container to answer."""
@@ -35,14 +36,14 @@ _USER, _PASSWORD = "postgres", "contentq"
 
 
 class NoImage(Exception):
-    """The engine has no image of PostgreSQL and cannot pull it; the message says why."""
+    """The engine does not have the image of PostgreSQL and cannot pull it; the message states why."""
 
 
 def address() -> str | None:
-    """The address of the Docker engine, if one answers a ping; costs half a second at most.
+    """The address of the Docker engine, if one answers a ping within half a second.
 
-    It is the first that is named: tc.host in ~/.testcontainers.properties, DOCKER_HOST, Docker's current context;
-    where nothing is named, the first of the usual sockets that is there.
+    The first one configured: tc.host in ~/.testcontainers.properties, DOCKER_HOST, Docker's current context.
+    Without configuration, the first of the usual sockets that exists.
     """
     named = _of_testcontainers() or os.environ.get("DOCKER_HOST") or _of_the_context()
     found = named or next((f"unix://{path}" for path in _usual_sockets() if path.is_socket()), None)
@@ -50,13 +51,13 @@ def address() -> str | None:
 
 
 def fetch_images(engine: str) -> None:
-    """Makes sure that the engine has what container() needs; pulls what is missing. Raises NoImage."""
+    """Pulls the images that container() needs if they are missing. Raises NoImage."""
     import docker
     from docker.errors import DockerException, ImageNotFound
     from requests.exceptions import RequestException
     from testcontainers.core.config import testcontainers_config
 
-    # The second one is what testcontainers cleans up with.
+    # testcontainers cleans up with the second image.
     images = [IMAGE] if testcontainers_config.ryuk_disabled else [IMAGE, testcontainers_config.ryuk_image]
     image = IMAGE
     try:
@@ -73,7 +74,7 @@ def fetch_images(engine: str) -> None:
 
 @contextmanager
 def container(engine: str) -> Iterator[str]:
-    """Runs PostgreSQL in a container of this engine; gives the DSN of its superuser."""
+    """Runs PostgreSQL in a container of this engine; yields the DSN of its superuser."""
     os.environ["DOCKER_HOST"] = engine
     from testcontainers.core.container import DockerContainer
 
@@ -92,7 +93,7 @@ def container(engine: str) -> Iterator[str]:
             password=_PASSWORD,
             dbname="postgres",
         )
-        # The image runs a first server without TCP for its set-up, so that only the second one answers here.
+        # During set-up the image runs a first server without TCP, so only the final server answers here.
         eventually(lambda: _connects(dsn), within=START_TIMEOUT)
         yield dsn
 
@@ -111,7 +112,9 @@ def _of_testcontainers() -> str | None:
 
 
 def _of_the_context() -> str | None:
-    """The endpoint of the context that DOCKER_CONTEXT or `docker context use` chose; None for the default one."""
+    """The endpoint of the context chosen by DOCKER_CONTEXT or `docker context use`, or None for the default
+    context.
+    """
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
         name = (

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def engine_of(dsn: str) -> sqlalchemy.Engine:
-    """An engine that keeps no connection open."""
+    """An engine without a connection pool."""
     return sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool
     )
 
 
 def async_engine_of(dsn: str) -> AsyncEngine:
-    """The same for asyncio. Skips the test where SQLAlchemy cannot do that."""
+    """The same for asyncio. Skips the test if SQLAlchemy lacks asyncio support here."""
     pytest.importorskip(
         "greenlet", reason="asyncio with SQLAlchemy needs greenlet: pip install 'sqlalchemy[asyncio]'"
     )

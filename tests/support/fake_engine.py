@@ -1,4 +1,4 @@
-"""A Docker engine that answers, has no image and does not get one: enough of its API to be asked and to refuse."""
+"""A Docker engine without images that refuses to pull: only as much of the API as the tests call."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 @contextmanager
 def refusing(path: Path) -> Iterator[list[str]]:
-    """An engine at this socket; gives what it is asked, which grows."""
+    """Serves the engine on this socket; yields the growing list of its requests."""
     with _Engine(str(path), _Answers) as server:
         server.asked = []
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

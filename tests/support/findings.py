@@ -1,4 +1,4 @@
-"""The findings of `contentq doctor`, by their names."""
+"""The findings of `contentq doctor`, by name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ IN_SQL = frozenset(
         "worker_silent",
     }
 )
-"""Those of contentq.doctor()."""
+"""The findings of contentq.doctor()."""
 
 OF_THE_CLIENT = frozenset(
     {
@@ -54,7 +54,7 @@ OF_THE_CLIENT = frozenset(
         "table_missing",
     }
 )
-"""Those that only the command finds."""
+"""The findings that only the command reports."""
 
 OF_A_TEST_SERVER = ("fsync", "full_page_writes", "synchronous_commit")
-"""The settings that are found on each server for tests, which is set to be quick."""
+"""Settings reported on every test server, because those are tuned for speed."""

@@ -1,8 +1,8 @@
-"""Programs that begin as a copy of the test process, which has imported already what they import.
+"""Programs that start as a fork of the test process, with their modules already imported.
 
-A start of Python and its imports take a third of a second, for hundreds of programs. Such a program has a process,
-streams, a working folder and an environment of its own; what only a new interpreter reads of the environment, such
-as PYTHONUTF8 or the locale, it does not see.
+Starting Python and importing takes a third of a second, and the tests start hundreds of programs. A forked program
+has its own process, streams, working folder and environment. It ignores variables that only a new interpreter
+reads, such as PYTHONUTF8 and the locale.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ import contentq.cli.main
 Done: TypeAlias = subprocess.CompletedProcess[str]
 
 _DEFAULT = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD, signal.SIGUSR1)
-"""Signals that a new program does not handle itself."""
+"""Signals that a new program handles by default."""
 
 
 class ForkedProgram(subprocess.Popen[bytes]):
     """A Popen whose process runs a function instead of a program.
 
-    Of its options it takes cwd, env, start_new_session and the three streams.
+    It accepts the options cwd, env, start_new_session and the three streams.
     """
 
     def __init__(self, main: Callable[[], Any], arguments: list[str], **options: Any) -> None:
@@ -45,7 +45,7 @@ class ForkedProgram(subprocess.Popen[bytes]):
         cwd, env = options[4], options[5]
         pipes = options[9:15]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of forking beside threads
+            warnings.simplefilter("ignore")  # about forking with threads
             self.pid = os.fork()
         if self.pid == 0:
             if options[20]:
@@ -57,17 +57,17 @@ class ForkedProgram(subprocess.Popen[bytes]):
 
 @dataclass(frozen=True)
 class Forked:
-    """A program by its main function, which reads sys.argv."""
+    """A program, given its main function, which reads sys.argv."""
 
     name: str
     main: Callable[[], Any]
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Starts it with the options of Popen."""
+        """Starts it with options of Popen."""
         return ForkedProgram(self.main, [self.name, *arguments], **options)
 
     def run(self, *arguments: str, stdin: str = "", timeout: float = 120, **options: Any) -> Done:
-        """Runs it to its end, with pipes and the options of Popen."""
+        """Runs it until it ends, with pipes and options of Popen."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with self.start(*arguments, **pipes, **options) as process:
             try:
@@ -89,11 +89,11 @@ def _become(
     env: Mapping[str, str] | None,
     streams: tuple[int, int, int],
 ) -> NoReturn:
-    """Runs main in this process, which was forked a moment ago, as if it had been started for it."""
+    """Runs main in this newly forked process as if it were a new program."""
     code = 1
     try:
         _take_streams(streams)
-        # Objects of the tests must not be finalised here: they would write to connections that are closed by now.
+        # Finalising objects of the tests here would write to connections that are already closed.
         gc.freeze()
         _forget_the_tests()
         if cwd is not None:
@@ -143,7 +143,7 @@ def _forget_the_tests() -> None:
 
 
 def _forget_modules_in(folder: Path) -> None:
-    """So that a handler's module is read there, and not where another test has had one of this name."""
+    """Imports a handler's module from this folder, not one of the same name that another test imported."""
     for file in folder.glob("*.py"):
         sys.modules.pop(file.stem, None)
 

@@ -1,8 +1,8 @@
-"""A fleet at a gate and its provider, second by second, without the seconds.
+"""Simulates a fleet at a gate and its provider, faster than real time.
 
-The gate is the real one: the functions of the database that claims and reports call, with the time given. The
-workers, the calls and the provider are made up here, in an order that only chance (of a given seed) and the gate
-decide: a minute of them takes some seconds.
+The gate is real: the database functions that claims and reports call, with simulated times. The workers, the calls
+and the provider are simulated, in an order that only the seed and the gate determine. A simulated minute takes
+some seconds.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from datetime import UTC, datetime, timedelta
 from tests.support.queue import Queue
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-"""The time at which a simulation begins."""
+"""The time at which a simulation starts."""
 
 LATEST = 3600.0
-"""Seconds that a refusal names at most."""
+"""Maximum seconds that a refusal names."""
 
 
 @dataclass
 class Provider:
-    """Decides of each call whether it is taken. rate: calls a second, when they are limited.
+    """Accepts or refuses each call.
 
-    burst: those that its bucket holds. window: seconds of fixed windows, in place of a bucket. at_once: calls that
-    may be under way. share: of calls that are refused by chance. tokens: a bucket of so many a second, of which it
-    holds the amount of 10 seconds. whole: whether it names whole seconds. is_down: it answers nothing.
+    rate: calls per second, if limited. burst: capacity of the bucket of calls. window: seconds of fixed windows,
+    instead of a bucket. at_once: concurrent calls. share: share of calls that are refused at random. tokens:
+    tokens per second, from a bucket that holds the amount of 10 seconds. whole: whether refusals name whole
+    seconds. is_down: it does not answer.
     """
 
     rate: float | None = None
@@ -53,7 +54,7 @@ class Provider:
     _taken: int = 0
 
     def call(self, now: float, tokens: float) -> float | None:
-        """None when the call is taken; otherwise the seconds to wait."""
+        """None if the call is accepted, otherwise the seconds to wait."""
         wait = self._wait(now, tokens)
         if wait is None:
             self.accepted.append(now)
@@ -95,11 +96,11 @@ class Provider:
 
 @dataclass
 class Fleet:
-    """Workers with one gate. slots: of each. seconds: how long the next answer takes; tokens: what it costs.
+    """Workers with one gate.
 
-    says_nothing_left: refusals say that nothing is left until the time that they name. stalls: seconds, on
-    average, for which a worker stands still about once a second, as on a busy machine; what is due meanwhile
-    happens at once then.
+    slots: slots per worker. seconds: duration of the next answer; tokens: its cost. says_nothing_left: refusals
+    report that nothing is left until the time that they name. stalls: average seconds for which a worker stops
+    about once a second, as on a busy machine; afterwards it does at once everything that became due.
     """
 
     queue: Queue
@@ -127,7 +128,7 @@ class Fleet:
             self._wake(worker, self.chance.uniform(0, 0.05))
 
     def run(self, seconds: float) -> None:
-        """Lets so many seconds pass."""
+        """Advances the simulation by this many seconds."""
         until = self.now + seconds
         while self._events and self._events[0][0] <= until:
             self.now, _, happens = heapq.heappop(self._events)
@@ -135,14 +136,14 @@ class Fleet:
         self.now = until
 
     def at(self, now: float) -> datetime:
-        """A time as the database has it."""
+        """A simulated time as the database stores it."""
         return BEGAN + timedelta(seconds=now)
 
     def _later(self, seconds: float, happens: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._order), happens))
 
     def _late(self, worker: int, seconds: float) -> float:
-        """Seconds until a worker does what is due in so many: when it stands still then, until that is over."""
+        """Seconds until a worker does something that is due in `seconds`: later if it is stalled then."""
         at = self.now + seconds
         begin, end = self._stalls[worker]
         while self.stalls and end < at:
@@ -152,7 +153,7 @@ class Fleet:
         return seconds if not begin <= at <= end else end - self.now
 
     def _wake(self, worker: int, seconds: float) -> None:
-        """Lets a worker claim after so long; an earlier time counts."""
+        """Lets a worker claim after this delay, unless it claims earlier anyway."""
         at = self.now + seconds
         if self._wakes.get(worker, float("inf")) <= at:
             return
@@ -184,7 +185,7 @@ class Fleet:
                 taken,
             )
         for row in taken:
-            # The answer of the claim, the beginning of the handler, the way to the provider.
+            # The response to the claim, the start of the handler, the way to the provider.
             late = self._late(worker, 0.002 + self.chance.expovariate(1 / 0.003))
             self._later(late, self._call(worker, row, self.now))
         if self._rows[worker]:
@@ -207,7 +208,7 @@ class Fleet:
             if wait is None:
                 self._later(self.seconds(self.chance), lambda: self._answer(worker, row, began, tokens))
             else:
-                # The way back, and the report.
+                # The way back and the report.
                 late = 0.003 + self.chance.expovariate(1 / 0.004)
                 self._later(late, lambda: self._end(worker, row, began, "refused", wait))
 
@@ -241,5 +242,5 @@ class Fleet:
 
 
 def between(times: list[float], since: float, until: float) -> int:
-    """How many of these times are in it."""
+    """Number of these times within the period."""
     return sum(since <= time < until for time in times)

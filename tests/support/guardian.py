@@ -1,7 +1,6 @@
-"""A process that outlives the tests only to clean up after them: should they die in whatever way, it ends
-their PostgreSQL server and deletes its folder.
+"""A process that cleans up if the tests die: it stops their PostgreSQL server and deletes its folder.
 
-It waits for the end of its standard input, a pipe that only the test process holds.
+It waits for the end of its standard input, a pipe that only the test process has open.
 """
 
 from __future__ import annotations
@@ -16,25 +15,25 @@ import time
 from pathlib import Path
 
 _SHUTDOWN = 10
-"""Seconds to wait for the server to end before its folder is deleted under it."""
+"""Seconds to wait for the server to stop before deleting its folder."""
 
 
 def watch(folder: Path) -> subprocess.Popen[bytes]:
-    """Starts a guardian of a cluster's folder, out of reach of the terminal's Ctrl-C."""
+    """Starts a guardian for a cluster's folder. Ctrl-C in the terminal does not reach it."""
     return subprocess.Popen(
         [sys.executable, "-S", __file__, str(folder)], stdin=subprocess.PIPE, start_new_session=True, cwd="/"
     )
 
 
 def dismiss(process: subprocess.Popen[bytes]) -> None:
-    """Lets a guardian go, after its folder was deleted."""
+    """Ends a guardian after its folder was deleted."""
     assert process.stdin is not None
     process.stdin.close()
     process.wait()
 
 
 def postmaster(data: Path) -> int | None:
-    """The process id in a data folder's postmaster.pid, None when no process has it."""
+    """The process id in postmaster.pid of a data folder, or None if no such process exists."""
     try:
         pid = int((data / "postmaster.pid").read_text().partition("\n")[0])
         os.kill(pid, 0)
@@ -47,7 +46,7 @@ def _clean_up(folder: Path) -> None:
     pid = postmaster(folder / "data")
     if pid is not None:
         with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGQUIT)  # what pg_ctl sends for an immediate shutdown
+            os.kill(pid, signal.SIGQUIT)  # as pg_ctl sends for an immediate shutdown
     give_up = time.monotonic() + _SHUTDOWN
     while postmaster(folder / "data") is not None and time.monotonic() < give_up:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A server that means harm: it answers with certain bytes, and with the last of them without end."""
+"""A malicious server: it answers with certain bytes and repeats the last part endlessly."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 WRITTEN = 65_536
-"""Bytes, at least, that are written at once."""
+"""Minimum bytes per write."""
 
 
 @contextmanager
 def sending(first: bytes, again: bytes = b"") -> Iterator[str]:
-    """Its address. again: what is sent over and over after `first`; without it, the connection is closed."""
+    """Serves until the end of the block; yields the address.
+
+    again: sent repeatedly after `first`. Without it, the connection is closed.
+    """
     loop = asyncio.new_event_loop()
     flood = again * (1 + WRITTEN // len(again)) if again else b""
 

@@ -1,4 +1,4 @@
-"""Tables `accounts` and `contents` as applications have them before they adopt contentq."""
+"""Tables `accounts` and `contents` of applications before they adopt contentq."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL_KEYS = """
     );
     INSERT INTO accounts (username, name) VALUES ('ada', 'Ada');
 """
-"""Keys of 4 bytes, no created_at, nothing but the columns of an application."""
+"""4-byte keys, no created_at, and only the columns of an application."""
 
 LARGE_KEYS = """
     CREATE TABLE accounts (
@@ -45,11 +45,11 @@ LARGE_KEYS = """
     CREATE INDEX contents_slug_idx ON contents (slug);
     INSERT INTO accounts (name) VALUES ('Ada');
 """
-"""Keys of 8 bytes that 4 do not hold, with an account already."""
+"""8-byte keys beyond the range of 4 bytes, with an existing account."""
 
 
 def adopt(dsn: str, tables: str) -> None:
-    """Makes the tables of a host in an empty database, and migrates it."""
+    """Creates an application's tables in an empty database and migrates it."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(tables.encode())
     migrate(dsn)
@@ -70,7 +70,7 @@ HOST = """
         word_count int, review_status varchar(50) DEFAULT 'pending', publish_status varchar(50)
     );
     INSERT INTO accounts (username, name) VALUES ('ada', 'Ada'), ('grace', 'Grace')"""
-"""Tables as an application may have them that has never heard of contentq."""
+"""Tables of an application that was written without contentq in mind."""
 
 TASKS = """
     CREATE TABLE content_generation_tasks (
@@ -92,4 +92,4 @@ TASKS = """
         ('task-1', 1, 'Tea', 'pending', 7, NULL, 'web'),
         ('task-2', 2, 'Coffee', 'completed', 5, now(), 'api'),
         ('task-3', 2, 'Water', 'failed', NULL, NULL, NULL)"""
-"""The table of the specification, made by an ORM whose defaults are its own."""
+"""The table of the specification as created by an ORM that sets defaults in Python."""

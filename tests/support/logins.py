@@ -1,7 +1,4 @@
-"""Logins of a test: users of the server with rights of their own, in sessions of their own.
-
-SET ROLE would leave session_user as it is.
-"""
+"""Logins for tests: users with certain rights, in separate sessions. SET ROLE would not change session_user."""
 
 from __future__ import annotations
 
@@ -18,7 +15,10 @@ PASSWORD = "secret"
 
 
 class Logins:
-    """Makes logins in the test's database; afterwards they are gone again, for they belong to the whole server."""
+    """Creates logins in the test's database.
+
+    They are dropped at the end, because they belong to the whole server.
+    """
 
     def __init__(self, administrator: Queue, dsn: str, opened: ExitStack) -> None:
         self._administrator = administrator
@@ -27,7 +27,7 @@ class Logins:
         self.names: list[str] = []
 
     def add(self, name: str, *roles: str) -> str:
-        """Makes a login that is a member of these roles; returns its DSN."""
+        """Creates a login that is a member of these roles and returns its DSN."""
         full = self.name(name)
         self._run("CREATE ROLE {} LOGIN PASSWORD {}", sql.Identifier(full), sql.Literal(PASSWORD))
         self.names.append(full)
@@ -36,7 +36,7 @@ class Logins:
         return make_conninfo(self._dsn, user=full, password=PASSWORD)
 
     def name(self, name: str) -> str:
-        """What a login is called on the server."""
+        """The name of the login on the server."""
         return f"{self._administrator.connection.info.dbname}_{name}"
 
     def open(self, dsn: str) -> Queue:
@@ -44,11 +44,11 @@ class Logins:
         return Queue(self._opened.enter_context(connect(dsn, "contentq test", plain=True)))
 
     def add_open(self, name: str, *roles: str) -> Queue:
-        """Makes a login that is a member of these roles; returns a session of it."""
+        """Creates a login that is a member of these roles and returns a session of it."""
         return self.open(self.add(name, *roles))
 
     def drop(self) -> None:
-        """Drops all of them."""
+        """Drops all logins."""
         self._administrator.run("RESET ROLE")
         for name in self.names:
             self._run("REASSIGN OWNED BY {} TO CURRENT_USER", sql.Identifier(name))

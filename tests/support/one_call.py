@@ -1,8 +1,8 @@
-"""A process that asks a provider once, after an ordinary call, and says how much more memory that took.
+"""A process that makes one ordinary call to a provider, then another, and reports how much memory the other took.
 
     python -m tests.support.one_call GOOD_URL BAD_URL SETTINGS
 
-It prints one JSON object: error (its class), message, grown (bytes, of the most that it had in memory).
+It prints one JSON object: error (its class), message, grown (growth of the peak memory, in bytes).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def settings_for(url: str, settings: Path) -> Path:
 
 
 async def ask(settings: Path) -> BaseException | None:
-    """What a call raises, as a worker sees it."""
+    """The exception of a call, as a worker receives it."""
     handler = OpenAIHandler(None, settings)
     given = task()
     error: BaseException | None = None
@@ -55,7 +55,7 @@ async def ask(settings: Path) -> BaseException | None:
 
 
 async def main() -> None:
-    """As above."""
+    """See above."""
     good, bad, settings = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     logging.disable()
     assert await ask(settings_for(good, settings)) is None

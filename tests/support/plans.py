@@ -1,6 +1,6 @@
-"""Which indexes a statement uses, functions that it calls included, as the server itself counted.
+"""Indexes that a statement and the functions that it calls use, from the server's own counters.
 
-The counters are in every server; auto_explain, which could show the plans within functions, is not.
+The counters exist on every server. auto_explain, which shows plans within functions, does not.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ _COUNTERS = """
 
 @dataclass(frozen=True)
 class Scans:
-    """What one statement read of the tables of tasks and of contents."""
+    """Reads of one statement in the tables of tasks and contents."""
 
     sequential: int
-    """How many times it read a whole table."""
+    """Number of full scans of a table."""
     entries: dict[str, int]
-    """Entries read of each index that was used, those of dead rows too; by its name without that of the tasks."""
+    """Entries read per index, including those of dead rows; by index name without the prefix of the tasks table.
+    """
     rows: int
-    """Rows that it fetched by way of indexes; dead ones do not count."""
+    """Live rows fetched through indexes."""
     changed: int
-    """Rows that it inserted, updated or deleted."""
+    """Rows inserted, updated or deleted."""
 
     @property
     def used(self) -> set[str]:
-        """The indexes in which it found something."""
+        """The indexes that returned entries."""
         return {index for index, entries in self.entries.items() if entries}
 
 
@@ -58,7 +59,7 @@ class _Counts:
 
 
 def scans(queue: Queue, statement: str, *values: Any, undo: bool = False) -> Scans:
-    """Runs a statement, in a transaction of its own, and returns what it read. undo: roll it back."""
+    """Runs a statement in a transaction and returns its reads. undo: roll it back."""
     with queue.connection.transaction(force_rollback=undo):
         before = _counts(queue)
         queue.run(statement, *values)
@@ -70,7 +71,7 @@ def scans(queue: Queue, statement: str, *values: Any, undo: bool = False) -> Sca
             for name, found in counts.items()
             if found.scans and not found.table
         },
-        # Those that a bitmap led to are counted for the table, the others for the index.
+        # Rows found through a bitmap are counted for the table, other rows for the index.
         rows=sum(found.rows for found in counts.values()),
         changed=sum(found.changed for found in counts.values()),
     )

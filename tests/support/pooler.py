@@ -32,10 +32,10 @@ default_pool_size = {pool_size}
 
 
 class Pooler:
-    """PgBouncer for the rest of a test; skips the test, by name, where it is not installed.
+    """PgBouncer for the rest of a test. Skips the test, naming PgBouncer, if it is not installed.
 
-    databases: those that it leads to, * for all of the server; else the one of the DSN. pool_size: how many
-    sessions of the server all its clients share.
+    databases: the databases that it serves, * for the whole server; by default the database of the DSN. pool_size:
+    number of server sessions that all its clients share.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Pooler:
         self.start()
 
     def start(self) -> None:
-        """Starts it, and waits until it answers."""
+        """Starts it and waits until it answers."""
         self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL, **self._user)
         eventually(lambda: _answers(self.url))
 
     def stop(self) -> None:
-        """Ends it, whatever passes through it."""
+        """Stops it, even if clients are connected."""
         self._process.kill()
         self._process.wait()
 

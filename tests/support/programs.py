@@ -1,4 +1,4 @@
-"""Finding the PostgreSQL programs of this machine: those in the embedded wheel and those of the system."""
+"""Finds PostgreSQL programs on this machine: in the embedded wheel and in the system."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Programs:
 
 @cache
 def installed() -> dict[int, Programs]:
-    """By major version; the embedded wheel's where it has one, else the system's."""
+    """By major version: from the embedded wheel if it has that version, otherwise from the system."""
     found = {programs.major: programs for programs in of_the_system()}
     for major in _EMBEDDED:
         try:
@@ -41,13 +41,13 @@ def installed() -> dict[int, Programs]:
 
 
 def of_the_system() -> list[Programs]:
-    """Those that a package manager installed, and with them the extensions that the wheel does not bring."""
+    """Programs from a package manager. They come with extensions that the wheel lacks."""
     majors = ((_major(folder), folder) for folder in _system_folders())
     return [Programs(major, folder, "the system") for major, folder in majors if major is not None]
 
 
 def client(name: str) -> Path:
-    """The newest psql or pg_dump there is: a client works with servers of its own version and older ones."""
+    """The newest psql or pg_dump: a client works with servers of its own version and older ones."""
     for programs in installed().values():
         if programs.path(name).is_file():
             return programs.path(name)
@@ -58,7 +58,7 @@ def client(name: str) -> Path:
 
 
 def dump(dsn: str, *options: str) -> str:
-    """What pg_dump prints of a database, for a server of the same version: without what only newer ones know."""
+    """The output of pg_dump for a database, without parts that only servers of newer versions understand."""
     command = [str(client("pg_dump")), *options, "--dbname", dsn]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return printed.replace("SET transaction_timeout = 0;\n", "")

@@ -1,17 +1,18 @@
-"""A server that behaves like a provider of models: it streams chat completions, and all that can goes wrong.
+"""A server that behaves like a model provider: it streams chat completions and can fail in every way.
 
-In a test, `with running() as provider:` runs one in a thread; as a process of its own, for a fleet of workers:
+In a test, `with running() as provider:` runs it in a thread. For a fleet of workers, run it as a process:
 
     python -m tests.support.provider --limits '{"rate": 20, "burst": 20}' --seconds 1
 
-It prints its port on the first line and serves until it is terminated. Over HTTP, beside /v1/chat/completions:
+It prints its port on the first line and serves until terminated. In addition to /v1/chat/completions:
 
-    GET  /begun      answers once the first call has come
-    GET  /stats      what it has counted
-    POST /stats      {} counts from 0 again
-    POST /outage     {"mode": "503"} answers so from now on; "drop": ends connections without a word; null: works
-                     again; {"mode": "503", "seconds": 20, "after": 0.5} ends by itself, and lets each call wait
-    POST /rules      a list of rules (the fields of Rule) in place of those there are
+    GET  /begun      answers once the first call has arrived
+    GET  /stats      returns its counts
+    POST /stats      {} resets the counts
+    POST /outage     {"mode": "503"} answers with this status; "drop": closes connections without an answer; null:
+                     ends the outage; {"mode": "503", "seconds": 20, "after": 0.5} ends automatically and delays
+                     each answer
+    POST /rules      replaces the list of rules (the fields of Rule)
     POST /limits     {"rate": 20} changes any of the fields of Limits
 """
 
@@ -54,10 +55,10 @@ class Request:
 
 
 class Provider:
-    """The server. What it is told may be changed from another thread at any time.
+    """The server. Its behaviour may be changed from another thread at any time.
 
-    seconds: how long an answer takes. spread: the part of it by which answers are quicker or slower. words: the
-    least and the most that an answer has. The same topic gets the same answer each time.
+    seconds: the duration of an answer. spread: the share by which answers are faster or slower. words: minimum and
+    maximum length of an answer. The same topic always gets the same answer.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Provider:
         self.forget()
 
     def forget(self) -> None:
-        """Counts from 0 again."""
+        """Resets the counts."""
         self.counts: Counter[str] = Counter()
         self.by_second: dict[int, Counter[str]] = {}
         self.most_running = self.running
@@ -117,21 +118,23 @@ class Provider:
         self.rules = list(rules)
 
     def hold(self) -> None:
-        """Lets no answer come to its end until go_on()."""
+        """Blocks the end of each answer until go_on()."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._going_on.clear)
 
     def go_on(self) -> None:
-        """Lets the answers go on that hold() has held up."""
+        """Releases the answers that hold() has blocked."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._going_on.set)
 
     def stats(self) -> dict[str, Any]:
-        """accepted: calls that were answered; refused: by a limit; unavailable: in an outage; failed: by a rule;
-        abandoned: the caller has closed the connection before the answer was complete; tokens: of those accepted.
-        seconds: since the first call. by_second: the same counts by seconds since then, and `probes`, the most
-        calls at once that an outage had to answer. busy_seconds: what the accepted calls have taken together; by
-        the second, that is the average of those at once.
+        """Returns the counts.
+
+        accepted: answered calls; refused: by a limit; unavailable: in an outage; failed: by a rule; abandoned: the
+        caller closed the connection before the answer was complete; tokens: of accepted calls. seconds: since the
+        first call. by_second: the same counts by seconds since then, and `probes`, the maximum number of
+        concurrent calls during an outage. busy_seconds: total duration of the accepted calls; per second, this is
+        the average number of concurrent calls.
         """
         names = ("accepted", "refused", "unavailable", "failed", "abandoned", "completed", "tokens")
         self._run(0)
@@ -146,13 +149,13 @@ class Provider:
         }
 
     async def start(self, port: int = 0) -> None:
-        """Begins to serve on the loopback interface."""
+        """Starts to serve on the loopback interface."""
         self._loop = asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Ends, and with it all connections."""
+        """Stops and closes all connections."""
         assert self._server is not None
         self._server.close()
         for writer in list(self._writers):
@@ -163,7 +166,7 @@ class Provider:
         self.opened += 1
         self._writers.add(writer)
         try:
-            # Cancelled is what the end of the server is to a connection.
+            # Cancellation is how a connection ends when the server stops.
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while request := await _read(reader):
                     await self._handle(request, reader, writer)
@@ -221,7 +224,7 @@ class Provider:
         self._of_this_second()[what] += number
 
     def _run(self, change: int) -> None:
-        """So many more calls are under way."""
+        """Counts this many more running calls."""
         now = time.monotonic()
         self.busy_seconds += self.running * (now - self._changed_at)
         self._changed_at = now
@@ -273,7 +276,7 @@ class Provider:
         return None
 
     async def _break(self, mode: str, writer: asyncio.StreamWriter) -> None:
-        """What a call is answered in an outage."""
+        """Answers a call during an outage."""
         self._count("unavailable")
         self.probes += 1
         counted = self._of_this_second()
@@ -287,7 +290,7 @@ class Provider:
         _send(writer, 503, _error("The server is overloaded or not ready yet.", "server_error"))
 
     def _text(self, call: dict[str, Any]) -> str:
-        """The answer, when no rule says another."""
+        """The answer, unless a rule changes it."""
         text = _article(_topic(call))
         if self.words is None:
             return text
@@ -337,11 +340,11 @@ class Provider:
 
 
 class Abandoned(ConnectionError):
-    """The caller has gone away."""
+    """The caller closed the connection."""
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
-    """The next request of a connection; None when there is none."""
+    """The next request of a connection, or None at its end."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
@@ -356,9 +359,9 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
 
 
 async def _unless_closed(reader: asyncio.StreamReader, answering: Awaitable[None]) -> None:
-    """Awaits this. Raises Abandoned when the caller goes away before it has ended."""
+    """Awaits this. Raises Abandoned if the caller closes the connection first."""
     answer = asyncio.ensure_future(answering)
-    # Callers send nothing before they have their answer: all that can come is the end.
+    # Callers send nothing before they have the answer, so the only possible input is the end.
     gone = asyncio.ensure_future(reader.read(1))
     await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
     if not answer.done():
@@ -402,19 +405,19 @@ def _pieces(text: str, number: int) -> list[str]:
 
 
 def _prompt_tokens(call: dict[str, Any]) -> int:
-    """A word is a token here."""
+    """Counts each word as a token."""
     return sum(len(message["content"].split()) for message in call["messages"])
 
 
 def _topic(call: dict[str, Any]) -> str:
-    """What the prompt names as its topic."""
+    """The topic in the prompt."""
     prompt: str = call["messages"][-1]["content"]
     topics = [line.partition(":")[2].strip() for line in prompt.splitlines() if line.startswith("Topic:")]
     return topics[0] if topics else prompt.strip().splitlines()[-1]
 
 
 def _article(topic: str) -> str:
-    """A short article on it."""
+    """A short article on the topic."""
     return (
         f"# {topic}\n\nMuch has been said about it, and little of that was short. Here is what matters.\n\n"
         "## In practice\n\nBegin with the simplest case, look at what comes out, and go on from there.\n"
@@ -423,7 +426,7 @@ def _article(topic: str) -> str:
 
 @contextmanager
 def running(**options: Any) -> Iterator[Provider]:
-    """A provider in a thread of its own; the options are those of Provider."""
+    """Runs a provider in a thread; the options are those of Provider."""
     provider = Provider(**options)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(provider.start())

@@ -1,10 +1,9 @@
-"""A server that behaves like a provider of batches: files are uploaded, batches made of them, and answered later.
+"""A server that behaves like a provider of batches: it accepts files, makes batches of them, and answers later.
 
-In a test, `with running() as provider:` runs one in a thread. It also answers direct calls, streamed as one piece.
-A request is answered once for each batch that it is in, and counted: `provider.done` names what was paid for.
-
-A batch goes from validating to in_progress when it is looked at, and on when the test says so: complete(), fail(),
-or with at_once by itself, as soon as it is looked at.
+In a test, `with running() as provider:` runs it in a thread. It also answers direct calls, streamed in one piece.
+Each request is answered once per batch that contains it, and counted: `provider.done` records the work paid for. A
+batch goes from validating to in_progress when it is retrieved. It ends when the test calls complete() or fail(),
+or with at_once as soon as it is retrieved.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ ENDED = ("completed", "expired", "cancelled", "failed")
 Line = dict[str, Any]
 
 Answer = Callable[[Line], tuple[int, dict[str, Any]]]
-"""Of a request, the status and the body of its answer."""
+"""Returns the status and the body of the answer to a request."""
 
 
 def article(line: Line) -> tuple[int, dict[str, Any]]:
-    """An answer that is an article on what was asked; the same each time."""
+    """Answers with an article on the topic, the same each time."""
     asked = line["body"]["messages"][-1]["content"]
     topic = next((word for word in asked.split() if word.startswith("topic-")), "a topic")
     return 200, completion(f"# On {topic}\n\nThree words here.\n")
 
 
 def titled(line: Line) -> tuple[int, dict[str, Any]]:
-    """An article with the topic that the prompts that ship name as its title."""
+    """An article with the topic from the shipped prompts as its title."""
     asked = "\n".join(str(message["content"]) for message in line["body"]["messages"])
     topic = next(part.partition(":")[2].strip() for part in asked.splitlines() if part.startswith("Topic:"))
     return 200, completion(f"# {topic}\n\nThree words here.\n")
@@ -74,7 +73,7 @@ class Made:
 
     @property
     def json(self) -> dict[str, Any]:
-        """As the API shows it."""
+        """The batch as the API shows it."""
         return {
             "id": self.id,
             "object": "batch",
@@ -103,13 +102,13 @@ class Refused(Exception):
 
 
 class BatchProvider:
-    """The server. What it is told may be changed from another thread at any time.
+    """The server. Its behaviour may be changed from another thread at any time.
 
-    at_once: batches are completed as soon as they are looked at. answer: how it answers. before and after: told of
-    each call of these names (upload, create, list, retrieve, cancel, content, delete, chat), before and after it
-    took effect; what they raise is answered, and Refused with status 0 ends the connection without an answer.
-    strange: what it says of its new batches in place of what is so.
-    half_way: called when half of a file was sent, after which the connection ends.
+    at_once: batches complete as soon as they are retrieved. answer: makes the answers. before and after: called
+    before and after each call of these names takes effect (upload, create, list, retrieve, cancel, content,
+    delete, chat). An exception that they raise becomes the answer; Refused with status 0 closes the connection
+    without an answer. strange: fields that replace those of new batches. half_way: called after half of a file was
+    sent; then the connection ends.
     """
 
     def __init__(self, answer: Answer = article) -> None:
@@ -139,23 +138,24 @@ class BatchProvider:
 
     @property
     def sent(self) -> Counter[str]:
-        """How often each request is in a batch that was made."""
+        """How often each request is in a batch."""
         with self._lock:
             return Counter(line["custom_id"] for made in self.batches.values() for line in made.lines)
 
     def start(self) -> None:
-        """Serves from now on."""
+        """Starts to serve."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Serves no more."""
+        """Stops."""
         self._server.shutdown()
         self._server.server_close()
 
     def complete(self, status: str = "completed", share: float = 1.0, leave_out: float = 0.0) -> None:
-        """Ends all batches that are under way. share: the part of their requests that is done.
+        """Completes all running batches.
 
-        leave_out: the part of what is done of which there is no line at all.
+        share: the share of their requests that is done. leave_out: the share of the completed requests that have
+        no line in any file.
         """
         with self._lock:
             for made in self.batches.values():
@@ -163,7 +163,7 @@ class BatchProvider:
                     self._end(made, status, share, leave_out)
 
     def fail(self, *errors: dict[str, Any]) -> None:
-        """Ends all batches that are under way as failed, with these errors; nothing of them is done."""
+        """Fails all running batches with these errors and without results."""
         with self._lock:
             for made in self.batches.values():
                 if made.status not in ENDED:
@@ -188,7 +188,7 @@ class BatchProvider:
             (good if status_code == 200 else bad).append(answered)
         made.status = status
         if good:
-            made.output = self._add_file(_jsonl(good[::-1]))  # in no order
+            made.output = self._add_file(_jsonl(good[::-1]))  # random order
         if bad:
             made.errors_file = self._add_file(_jsonl(bad))
 
@@ -198,10 +198,10 @@ class BatchProvider:
         self.files[name] = content
         return name
 
-    # The calls
+    # Calls
 
     def handle(self, method: str, path: str, query: dict[str, str], body: bytes, kind: str) -> tuple[str, bytes]:
-        """The type and the body of the answer to a call. Raises Refused."""
+        """The content type and the body of the answer to a call. Raises Refused."""
         call, run = self._route(method, path, query, body, kind)
         self.calls[call] += 1
         if call in self.before:
@@ -351,7 +351,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _serve
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def _json(value: object) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""What the provider of the tests is told: how to answer, and how many calls to take."""
+"""Rules of the test provider: its answers and its limits."""
 
 from __future__ import annotations
 
@@ -8,117 +8,122 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST_WAIT = 3600.0
-"""Seconds that a refusal names at most."""
+"""Maximum seconds that a refusal names."""
 
 
 @dataclass
 class Rule:
-    """How certain calls are answered; the first rule that fits counts."""
+    """How to answer certain calls; the first matching rule applies."""
 
     contains: str = ""
-    """Only calls whose messages have this text in them."""
+    """Matches only calls with this text in their messages."""
 
     times: int | None = None
-    """How often it is used, None for always."""
+    """How often the rule applies; None for always."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
-    """Of another status than 200: JSON, or a text that is sent as it is."""
+    """For a status other than 200: JSON, or a text that is sent unchanged."""
 
     raw: str | None = None
-    """The whole body of an answer, in place of one that is made."""
+    """The whole body of an answer, instead of a generated one."""
 
     text: str | None = None
-    """What the model writes; without it, a short article on the topic."""
+    """The text of the model; without it, a short article on the topic."""
 
     pieces: int = 8
-    """In how many pieces."""
+    """Number of pieces."""
 
     seconds: float | None = None
-    """How long that takes; None: what the server was told."""
+    """Seconds per answer; None for the server's setting."""
 
     finish_reason: str | None = "stop"
     refusal: str | None = None
     counts_tokens: bool = True
 
     spoiled_after: int | None = None
-    """Pieces after which something else comes: what `spoiled` says; all of `raw` is one."""
+    """Number of pieces before the action in `spoiled`. All of `raw` is one piece."""
 
     spoiled_count: bool = False
-    """Whether it comes after finish_reason, in place of the tokens and the end."""
+    """Whether the action follows finish_reason, in place of the tokens and the end."""
 
     spoiled: str = "cut"
-    """cut: the connection is dropped. end: the stream ends in good order. hang: nothing more comes.
-    repeat:TEXT: this line, and a blank one, come over and over. Anything else is sent as the data of an
-    event, after which the stream ends."""
+    """The action after those pieces.
+
+    cut: close the connection. end: end the stream properly. hang: send nothing more. repeat:TEXT: repeat this line
+    and a blank line endlessly. Any other value is sent as the data of an event, after which the stream ends.
+    """
 
 
 @dataclass
 class Limits:
-    """How many calls it takes, and what it says beyond. What is None is not limited."""
+    """Limits, and their announcement in answers. None means unlimited."""
 
     rate: float | None = None
-    """Calls a second."""
+    """Calls per second."""
 
     burst: float = 1.0
-    """Calls that may come at once after a pause, when they are counted by a token bucket."""
+    """Capacity of the token bucket of calls: the burst after a pause."""
 
     window: float | None = None
-    """Seconds of the windows in which they are counted instead, strictly; the first begins with the first call."""
+    """Seconds of strict fixed windows, instead of a bucket. The first begins with the first call."""
 
     in_flight: int | None = None
-    """Calls at once."""
+    """Concurrent calls."""
 
     tokens: float | None = None
-    """Tokens a second, of prompts and answers, counted by a token bucket."""
+    """Tokens per second of prompts and answers, from a token bucket."""
 
     tokens_burst: float = 1.0
-    """Tokens that it holds."""
+    """Capacity of the bucket of tokens."""
 
     share: float = 0.0
-    """The share of calls that is refused at random, with no limit behind it; the same calls in each run."""
+    """The share of calls refused at random, unrelated to a limit. The same calls in each run."""
 
     form: str = "milliseconds"
-    """How a refusal names the time: milliseconds (retry-after-ms, beside retry-after in whole seconds), seconds
-    (retry-after alone, in whole seconds), reset (x-ratelimit-reset-…), or nothing."""
+    """How a refusal names the time.
+
+    milliseconds (retry-after-ms, and retry-after in whole seconds), seconds (only retry-after, in whole seconds),
+    reset (x-ratelimit-reset-…), or nothing.
+    """
 
     says_remaining: bool = False
-    """Whether each answer and each refusal says what remains (x-ratelimit-remaining-…), as OpenAI's do."""
+    """Whether each answer and each refusal names what remains (x-ratelimit-remaining-…), as OpenAI does."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a call was refused, and how many seconds it should wait."""
+    """Why a call was refused, and the seconds to wait."""
 
     why: str
     wait: float
 
 
 AT_ONCE_WAIT, RANDOM_WAIT = 1.0, 2.0
-"""Seconds that a refusal names when there are too many calls at once, and one that is random."""
+"""Seconds named by a refusal for concurrency, and by a random refusal."""
 
 
 SEED = 560
-"""Of the random refusals: with it, a few hundred calls have about the share that they should."""
+"""The seed of random refusals, chosen so that a few hundred calls have about the right share."""
 
 
 class Bucket:
-    """A token bucket; full at first."""
+    """A token bucket, initially full."""
 
     def __init__(self) -> None:
         self.level: float | None = None
         self._filled_at = 0.0
 
     def wait(self, rate: float, burst: float, now: float, amount: float = 1.0) -> float:
-        """Seconds until it holds so much; 0 when it does."""
+        """Seconds until it contains this amount; 0 if it does."""
         level = burst if self.level is None else self.level + (now - self._filled_at) * rate
         self.level, self._filled_at = min(burst, level), now
         missing = amount - self.level
         return 0.0 if missing <= 1e-9 else missing / rate if rate else math.inf
 
     def take(self, amount: float = 1.0) -> None:
-        """Takes what wait() has found to be there."""
+        """Takes an amount that wait() has found available."""
         assert self.level is not None
         self.level -= amount
 
@@ -139,19 +144,19 @@ class Window:
         return 0.0 if self._taken < rate * length else self._began + (number + 1) * length - now
 
     def take(self) -> None:
-        """Takes what wait() has found to be there."""
+        """Takes an amount that wait() has found available."""
         self._taken += 1
 
 
 class Limiter:
-    """Says of each call whether it passes."""
+    """Decides whether a call passes."""
 
     def __init__(self) -> None:
         self._requests, self._window, self._tokens = Bucket(), Window(), Bucket()
         self._random = random.Random(SEED)
 
     def refuse(self, limits: Limits, now: float, running: int = 0, tokens: int = 0) -> Refusal | None:
-        """None when a call of so many tokens may pass, which is then counted. running: calls under way."""
+        """None if a call of this many tokens may pass; it is then counted. running: concurrent calls."""
         is_unlucky = self._random.random() < limits.share
         if limits.in_flight is not None and running >= limits.in_flight:
             return Refusal("concurrency", AT_ONCE_WAIT)
@@ -168,7 +173,7 @@ class Limiter:
         return None
 
     def remaining(self, limits: Limits) -> dict[str, str]:
-        """The headers that say what is left in the buckets, and in how many seconds they are full."""
+        """Headers with the remaining amounts of the buckets and the seconds until they are full."""
         buckets = [
             ("requests", self._requests, None if limits.window else limits.rate, limits.burst),
             ("tokens", self._tokens, limits.tokens, limits.tokens_burst),
@@ -198,7 +203,7 @@ class Limiter:
 
 
 def asked_to_wait(form: str, refusal: Refusal) -> dict[str, str]:
-    """The headers that name the time, rounded up."""
+    """Headers that name the time, rounded up."""
     wait = min(refusal.wait, LONGEST_WAIT)
     milliseconds, whole = str(math.ceil(wait * 1000)), str(math.ceil(wait))
     what = refusal.why if refusal.why == "tokens" else "requests"

@@ -1,4 +1,4 @@
-"""An answer of the provider of the tests, as a stream of events."""
+"""Answers of the test provider as a stream of events."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from email.utils import formatdate
 from typing import Any
 
 REPEAT = "repeat:"
-"""How Rule.spoiled begins when a line is to come over and over."""
+"""The prefix of Rule.spoiled for a repeated line."""
 
 REPEAT_INTERVAL = 0.05
-"""Seconds from one to the next."""
+"""Seconds between two repetitions."""
 
 
 class Chunks:
@@ -23,7 +23,7 @@ class Chunks:
         self._model = model
 
     def begin(self, headers: dict[str, str]) -> None:
-        """The head, and the piece that names the role."""
+        """The head, and the piece with the role."""
         sent = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **headers}
         self._writer.write(head(200, sent))
         self.say({"role": "assistant", "content": ""})
@@ -33,7 +33,7 @@ class Chunks:
         self._event([{"index": 0, "delta": delta, "finish_reason": finish_reason}])
 
     def count(self, prompt: int, completion: int) -> None:
-        """The last piece, with the tokens."""
+        """The last piece, with the token counts."""
         total = prompt + completion
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
         self._event([], usage)
@@ -44,7 +44,7 @@ class Chunks:
         self._writer.write(b"0\r\n\r\n")
 
     async def spoil(self, how: str) -> None:
-        """Goes on as Rule.spoiled says."""
+        """Continues as Rule.spoiled specifies."""
         if how == "cut":
             await self._writer.drain()
             raise ConnectionAbortedError
@@ -73,7 +73,7 @@ class Chunks:
 
 
 async def repeat(writer: asyncio.StreamWriter, how: str) -> None:
-    """Sends the line until the caller goes away."""
+    """Repeats the line until the caller closes the connection."""
     line = f"{how.removeprefix(REPEAT)}\n\n".encode()
     while True:
         writer.write(b"%x\r\n%s\r\n" % (len(line), line))

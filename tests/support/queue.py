@@ -1,4 +1,4 @@
-"""The queue of a test's database: rows put there and looked at in plain SQL, and the functions by their names."""
+"""The queue in a test's database: prepares and reads rows in plain SQL, and calls the functions by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Held:
-    """A task that a worker has claimed: what it reports with."""
+    """A task that a worker has claimed, with the values for its report."""
 
     worker: int
     id: int
@@ -25,7 +25,7 @@ class Held:
 
 
 class Entered(NamedTuple):
-    """What enter_gate() has said: the gate, or when there may be room, and why not those before it."""
+    """The result of enter_gate(): the gate, or when there may be room, and why earlier gates were skipped."""
 
     gate: str | None
     next_in: timedelta | None
@@ -33,9 +33,9 @@ class Entered(NamedTuple):
 
 
 class Queue:
-    """Arranges rows and calls the functions of schema contentq on one connection in autocommit mode.
+    """Prepares rows and calls the functions of schema contentq on one autocommit connection.
 
-    Queries go to psycopg as bytes, since the texts that tests put together are no literals to mypy.
+    Queries go to psycopg as bytes, because mypy does not accept composed strings as literals.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -43,7 +43,7 @@ class Queue:
         self._account: int | None = None
 
     def value(self, query: str, *values: Any) -> Any:
-        """The first column of the first row; None without a row."""
+        """The first column of the first row, or None."""
         row = self.connection.execute(query.encode(), values).fetchone()
         return None if row is None else row[0]
 
@@ -52,12 +52,12 @@ class Queue:
         return [row[0] for row in self.connection.execute(query.encode(), values).fetchall()]
 
     def rows(self, query: str, *values: Any) -> list[Row]:
-        """All rows, their columns by name."""
+        """All rows, as dictionaries by column name."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query.encode(), values).fetchall()
 
     def run(self, query: str, *values: Any) -> int:
-        """Runs a statement; returns how many rows it was about."""
+        """Runs a statement; returns its number of rows."""
         return self.connection.execute(query.encode(), values).rowcount
 
     @property
@@ -67,13 +67,13 @@ class Queue:
 
     @property
     def account(self) -> int:
-        """The id of an account, the same at each call."""
+        """The id of an account: the same for each call."""
         if self._account is None:
             self._account = int(self.value("INSERT INTO accounts (name) VALUES ('Ada') RETURNING id"))
         return self._account
 
     def add(self, **columns: Any) -> int:
-        """Inserts a task with these columns; returns its id."""
+        """Inserts a task with these columns and returns its id."""
         columns = columns if "account_id" in columns else {"account_id": self.account, **columns}
         insert = sql.SQL("INSERT INTO content_generation_tasks ({}) VALUES ({}) RETURNING id").format(
             sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -84,7 +84,7 @@ class Queue:
         return int(row[0])
 
     def set(self, id_: int, **columns: Any) -> None:
-        """Updates columns of a task, as someone with psql would."""
+        """Updates columns of a task, as a user of psql would."""
         changes = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder()) for name in columns]
         update = sql.SQL("UPDATE content_generation_tasks SET {} WHERE id = {}").format(
             sql.SQL(", ").join(changes), sql.Placeholder()
@@ -92,7 +92,7 @@ class Queue:
         assert self.connection.execute(update, [*columns.values(), id_]).rowcount == 1
 
     def row(self, id_: int) -> Row:
-        """A task's row, with the system columns that any update of it would change."""
+        """A task's row with the system columns that change with any update."""
         query = "SELECT xmin::text, ctid::text, * FROM content_generation_tasks WHERE id = %s"
         return self.rows(query, id_)[0]
 
@@ -107,12 +107,12 @@ class Queue:
         categories: list[str] | None = None,
         gates: list[str] | None = None,
     ) -> int:
-        """Registers a worker; returns its id."""
+        """Registers a worker and returns its id."""
         query = "SELECT contentq.register_worker('host', 4711, %s, 'template', %s, '1.0', %s, %s)"
         return int(self.value(query, slots, gate, categories, gates))
 
     def silence(self, worker: int, since: str = "1 minute") -> None:
-        """Makes a worker look as if it had been silent for this long."""
+        """Ages a worker's last heartbeat by this much."""
         assert self.run(
             "UPDATE contentq.workers SET heartbeat_at = clock_timestamp() - %s::interval WHERE id = %s",
             since,
@@ -120,17 +120,20 @@ class Queue:
         )
 
     def claim(self, worker: int, max_tasks: int | None = 1, categories: list[str] | None = None) -> list[Row]:
-        """Claims tasks; returns their rows."""
+        """Claims tasks and returns their rows."""
         return self.rows("SELECT * FROM contentq.claim(%s, %s, %s)", worker, max_tasks, categories)
 
     def next_claim_in(self, worker: int) -> timedelta | None:
-        """How long until there may be something to claim for a worker."""
+        """Time until a worker may find a task to claim."""
         wait = self.value("SELECT contentq.next_claim_in(%s)", worker)
         assert wait is None or isinstance(wait, timedelta)
         return wait
 
     def claim_and_wait(self, worker: int, max_tasks: int = 1) -> tuple[list[int], timedelta | None]:
-        """Claims tasks and asks when to claim again, in one statement as workers do; the ids and the answer."""
+        """Claims tasks and gets the time of the next claim in one statement, as workers do.
+
+        Returns the ids and that time.
+        """
         *claimed, (_, wait) = self.connection.execute(
             "SELECT id, NULL::interval FROM contentq.claim(%s, %s) "
             "UNION ALL SELECT NULL, contentq.next_claim_in(%s)",
@@ -139,12 +142,12 @@ class Queue:
         return [row[0] for row in claimed], wait
 
     def claim_named(self, worker: int, task_ids: Sequence[int], max_tasks: int = 1000) -> list[int]:
-        """Claims these tasks; returns the ids of those that were to be had."""
+        """Claims these tasks; returns the ids that could be claimed."""
         query = "SELECT id FROM contentq.claim(%s, %s, NULL, %s::bigint[])"
         return [row["id"] for row in self.rows(query, worker, max_tasks, list(task_ids))]
 
     def running(self, worker: int | None = None, **columns: Any) -> Held:
-        """Inserts a task and lets a worker claim it, a new one unless it is named."""
+        """Inserts a task and claims it, for a new worker unless one is given."""
         id_ = self.add(**columns)
         worker = worker or self.register()
         claimed = self.claim(worker, 1000)
@@ -158,13 +161,13 @@ class Queue:
         results: Sequence[str | None] | None = None,
         content_ids: Sequence[int | None] | None = None,
     ) -> list[int]:
-        """Completes tasks; returns the ids that counted, sorted."""
+        """Completes tasks; returns the accepted ids, sorted."""
         query = "SELECT contentq.complete(%s, %s, %s, %s, %s)"
         ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
         return sorted(self.values(query, worker, ids, attempts, results, content_ids))
 
     def store(self, worker: int, tasks: Sequence[Held], **columns: Sequence[Any] | None) -> list[int]:
-        """Stores content of tasks (titles, bodies, word_counts, extras); returns the ids that counted, sorted."""
+        """Stores content of tasks (titles, bodies, word_counts, extras); returns the accepted ids, sorted."""
         given: dict[str, Sequence[Any] | None] = {
             "titles": [f"Title {task.id}" for task in tasks],
             "bodies": ["two words"] * len(tasks),
@@ -185,7 +188,7 @@ class Queue:
         error_class: str | None = None,
         unanswered: bool = False,
     ) -> str | None:
-        """Reports a failed attempt; returns the new status."""
+        """Fails an attempt; returns the new status."""
         query = "SELECT contentq.fail(%s, %s, %s, %s, %s, %s::interval, %s, %s)"
         values = (message, permanent, retry_after, error_class, unanswered)
         status = self.value(query, task.worker, task.id, task.attempt, *values)
@@ -201,7 +204,7 @@ class Queue:
         max_revisions: int | None = 2,
         keep_for_review: bool | None = False,
     ) -> str | None:
-        """Reports that checks of a draft (title, body, word_count) failed; returns the new status."""
+        """Reports that a draft (title, body, word_count) failed its checks; returns the new status."""
         query = "SELECT contentq.revise(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         values = (message, *(draft or (None, None, None)), extra, max_revisions, keep_for_review)
         status = self.value(query, task.worker, task.id, task.attempt, *values)
@@ -209,49 +212,49 @@ class Queue:
         return status
 
     def snooze(self, task: Held, delay: str = "1 hour", message: str | None = None) -> bool:
-        """Puts a task off for a while; returns whether it counted."""
+        """Snoozes a task; returns whether the report was accepted."""
         query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s)"
         return bool(self.value(query, task.worker, task.id, task.attempt, delay, message))
 
     def refuse(
         self, task: Held, gate: str, delay: str | None = None, message: str = "429", nothing_left: bool = False
     ) -> bool:
-        """Puts a task off since the provider of a gate has refused its call; returns whether it counted."""
+        """Snoozes a task that the provider of a gate refused; returns whether the report was accepted."""
         query = "SELECT contentq.snooze(%s, %s, %s, clock_timestamp() + %s::interval, %s, %s, %s)"
         values = (delay, message, gate, nothing_left)
         return bool(self.value(query, task.worker, task.id, task.attempt, *values))
 
     def release(self, worker: int, tasks: Sequence[Held]) -> list[int]:
-        """Gives tasks back; returns the ids that went back, sorted."""
+        """Releases tasks; returns the accepted ids, sorted."""
         ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
         return sorted(self.values("SELECT contentq.release(%s, %s, %s)", worker, ids, attempts))
 
     def heartbeat(self, worker: int, busy: int | None = None) -> list[tuple[int, int]]:
-        """Beats a worker's heart; returns (id, attempt) of what it should stop, sorted."""
+        """Sends a worker's heartbeat; returns (id, attempt) of tasks that it should stop, sorted."""
         rows = self.rows("SELECT * FROM contentq.heartbeat(%s, %s)", worker, busy)
         return sorted((row["id"], row["attempt"]) for row in rows)
 
     def heartbeat_with(
         self, worker: int, held: Sequence[Held], complete_until: Any = None
     ) -> list[tuple[int, int]]:
-        """The same of a worker that says what it holds, complete for all that was claimed until then."""
+        """Sends the heartbeat of a worker that lists its tasks, complete for all claims until then."""
         query = "SELECT * FROM contentq.heartbeat(%s, NULL, %s::bigint[], %s::integer[], %s)"
         ids, attempts = [task.id for task in held], [task.attempt for task in held]
         rows = self.rows(query, worker, ids, attempts, complete_until)
         return sorted((row["id"], row["attempt"]) for row in rows)
 
     def now(self) -> Any:
-        """The time, by the clock of the database."""
+        """The time of the database's clock."""
         return self.value("SELECT clock_timestamp()")
 
     def cancel(self, id_: int) -> str | None:
-        """Cancels a task; returns its new status."""
+        """Cancels a task and returns its new status."""
         status = self.value("SELECT contentq.cancel(task_id) FROM content_generation_tasks WHERE id = %s", id_)
         assert status is None or isinstance(status, str)
         return status
 
     def requeue(self, id_: int, note: str | None = None) -> str | None:
-        """Puts an ended task back; returns its new status."""
+        """Requeues a task and returns its new status."""
         query = "SELECT contentq.requeue(task_id, %s) FROM content_generation_tasks WHERE id = %s"
         status = self.value(query, note, id_)
         assert status is None or isinstance(status, str)
@@ -260,7 +263,7 @@ class Queue:
     def close_gate(
         self, key: str, until: str = "1 hour", reason: str | None = None, half_open: bool = False
     ) -> datetime:
-        """Closes a gate for so long, or until infinity; returns until when it is closed."""
+        """Closes a gate for this interval, or until infinity; returns when it opens."""
         opens_at = "'infinity'" if until == "infinity" else f"clock_timestamp() + interval '{until}'"
         query = f"SELECT nullif(contentq.close_gate(%s, {opens_at}, %s, %s), 'infinity')"
         closed_until = self.value(query, key, reason, half_open)
@@ -277,29 +280,29 @@ class Queue:
         tokens_per_minute: float | None = None,
         max_running: int | None = None,
     ) -> None:
-        """Sets what a provider allows."""
+        """Sets the limits of a gate."""
         query = "SELECT contentq.set_gate(%s, %s::numeric, %s::numeric, %s)"
         self.run(query, key, requests_per_minute, tokens_per_minute, max_running)
 
     def enter(self, task: Held, *keys: str) -> Entered:
-        """Has a task enter the first of these gates that has room."""
+        """Has a task enter the first of these gates with room."""
         query = "SELECT gate, next_in, why FROM contentq.enter_gate(%s, %s, %s, %s::text[])"
         (found,) = self.rows(query, task.worker, task.id, task.attempt, list(keys))
         return Entered(found["gate"], found["next_in"], found["why"] or [])
 
     def leave(self, task: Held, key: str, outcome: str = "answered", **given: Any) -> bool:
-        """Reports what became of a call behind a gate that a task has entered; whether it counted."""
+        """Reports the result of a task's call behind a gate; returns whether the report was accepted."""
         named = "".join(f", {name} => %s" for name in given)
         query = f"SELECT contentq.leave_gate(%s, %s, %s, %s, %s{named})"
         return bool(self.value(query, task.worker, task.id, task.attempt, key, outcome, *given.values()))
 
     def waits_for(self, worker: int) -> str | None:
-        """Why a worker gets nothing now, if something of its own is in the way."""
+        """Why a worker cannot claim now, if the reason is the worker itself."""
         found = self.value("SELECT contentq.waits_for(%s)", worker)
         return None if found is None else str(found)
 
     def let_gate_time_pass(self, seconds: float) -> None:
-        """Moves all that is known of gates, their events and their tasks into the past."""
+        """Moves the state, events and tasks of all gates into the past."""
         by = timedelta(seconds=seconds)
         for table, columns in (
             ("contentq.gates", ("opens_at", "cut_at", "noise_at", "outage_since", "spent_at")),
@@ -312,7 +315,7 @@ class Queue:
             self.run(f"UPDATE {table} SET {moved}", *[by] * len(columns))
 
     def add_account(self, name: str = "Grace", **columns: Any) -> int:
-        """Inserts an account with these columns; returns its id."""
+        """Inserts an account with these columns and returns its id."""
         names = sql.SQL(", ").join(map(sql.Identifier, ("name", *columns)))
         insert = sql.SQL("INSERT INTO accounts ({}) VALUES ({}) RETURNING id").format(
             names, sql.SQL(", ").join(sql.Placeholder() * (1 + len(columns)))
@@ -322,17 +325,17 @@ class Queue:
         return int(row[0])
 
     def charge(self, usages: Mapping[int, str | None]) -> None:
-        """Adds what attempts have cost, JSON as text by the id of the task, whoever holds it."""
+        """Adds costs of attempts, as JSON text by task id, regardless of the worker."""
         self.run("SELECT contentq.add_usage(%s, %s)", list(usages), list(usages.values()))
 
     def record_usage(self, worker: int, usages: Mapping[Held, str | None]) -> None:
-        """Reports what attempts have cost that a worker holds, JSON as text."""
+        """Reports costs of attempts that a worker has claimed, as JSON text."""
         query = "SELECT contentq.record_usage(%s, %s, %s, %s)"
         ids, attempts = [task.id for task in usages], [task.attempt for task in usages]
         self.run(query, worker, ids, attempts, list(usages.values()))
 
     def usage(self) -> list[Row]:
-        """What was recorded of usage, without the days, in order."""
+        """The recorded usage without days, ordered."""
         query = (
             "SELECT account_id, model, attempts, prompt_tokens, completion_tokens, cost "
             "FROM contentq.usage ORDER BY account_id, model, id"
@@ -350,19 +353,19 @@ class Queue:
     def progress(
         self, worker: int, tasks: Sequence[Held], fractions: Sequence[float | None], notes: Sequence[str | None]
     ) -> None:
-        """Reports how far tasks are."""
+        """Reports the progress of tasks."""
         query = "SELECT contentq.report_progress(%s, %s, %s, %s::real[], %s::text[])"
         ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
         self.run(query, worker, ids, attempts, list(fractions), list(notes))
 
     def explain(self, id_: int) -> list[str]:
-        """Why a task is not running, line by line."""
+        """Explains why a task is not running, line by line."""
         return self.values("SELECT contentq.explain(task_id) FROM content_generation_tasks WHERE id = %s", id_)
 
     def rescue(self, silence: str = "10 seconds") -> int:
-        """Takes tasks back from silent workers; returns how many."""
+        """Rescues tasks of silent workers; returns how many."""
         return int(self.value("SELECT contentq.rescue_dead_workers(%s::interval)", silence))
 
     def sweep(self, max_rows: int = 1000) -> int:
-        """Ends overdue tasks; returns how many."""
+        """Ends tasks past their deadline; returns how many."""
         return int(self.value("SELECT contentq.sweep_timeouts(%s)", max_rows))

@@ -16,14 +16,17 @@ from tests.support.servers import Server
 
 
 def apply_roles(dsn: str) -> None:
-    """Runs sql/roles.sql, as its comment says."""
+    """Runs sql/roles.sql as its comment describes."""
     command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", str(SQL / "roles.sql")]
     subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 @contextmanager
 def applied_roles(queue: Queue, server: Server, dsn: str) -> Iterator[None]:
-    """Applies them to the test's database; afterwards they are gone again, for they belong to the whole server."""
+    """Creates the roles for the test's database.
+
+    They are dropped at the end, because they belong to the whole server.
+    """
     if not queue.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         pytest.skip("the user of CONTENTQ_TEST_DSN may not make roles and act as them")
     with server.databases.alone():

@@ -1,6 +1,6 @@
-"""The schema as pg_dump prints it, and the committed snapshot of it, sql/schema.sql.
+"""The schema as printed by pg_dump, and the committed snapshot of it, sql/schema.sql.
 
-`python -m tests.support.schema_snapshot` writes the snapshot anew after a change of the schema.
+After a change of the schema, write the snapshot again with `python -m tests.support.schema_snapshot`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _VARYING = re.compile(
 
 
 def dump(dsn: str) -> str:
-    """The schema of a database, without what differs from one version or one run of pg_dump to the next."""
+    """The schema of a database, without differences between versions or runs of pg_dump."""
     command = [str(client("pg_dump")), "--schema-only", "--no-owner", "--no-privileges", "--dbname", dsn]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     kept = "\n".join(line for line in printed.splitlines() if not _VARYING.match(line) and line != "--")
@@ -36,7 +36,7 @@ def dump(dsn: str) -> str:
 
 
 def snapshot(dsn: str) -> str:
-    """What the snapshot should be, going by a migrated database."""
+    """The expected snapshot, from a migrated database."""
     return _HEADING + dump(dsn)
 
 

@@ -1,4 +1,4 @@
-"""The PostgreSQL servers of a test run: which there are, each started when it is first asked for."""
+"""The PostgreSQL servers of a test run, each started on first use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.programs import Programs, installed
 
 
 class Server:
-    """A server of one major version, and the databases that the tests make on it."""
+    """A server of one major version, and the tests' databases on it."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Server:
 
     @property
     def databases(self) -> Databases:
-        """The databases; starts the server if it is not running. One that failed to start is not tried again."""
+        """The databases. Starts the server if it is not running; a failed start is not repeated."""
         if self._failure is not None:
             raise RuntimeError(f"{self.description} did not start: {self._failure}") from None
         if self._databases is None:
@@ -55,23 +55,23 @@ class Server:
         return self._databases
 
     def in_schema(self) -> Server:
-        """The same server, for tests whose tables are in a schema of their own."""
+        """The same server for tests whose tables are in a separate schema."""
         return Server(self.major, self.origin, lambda: nullcontext(self.databases.server_dsn), OWN_SCHEMA)
 
     def close(self) -> None:
-        """Drops the databases and stops the server, if it was started."""
+        """Drops the databases, and stops the server if it was started."""
         self._databases = None
         self._running.close()
 
 
 class Servers:
-    """All servers that the tests can use, by major version, newest first; one of them is the default."""
+    """All servers for the tests, by major version, newest first. One of them is the default."""
 
     def __init__(self, default: Server, others: list[Server], note: str | None = None) -> None:
         self.default = default
         self.all = sorted([*others, default], key=lambda server: server.major, reverse=True)
         self.note = note
-        """Why the default is not the one that would have come first; None when it is."""
+        """Why the default is not the preferred server, or None."""
 
     def __enter__(self) -> Servers:
         return self
@@ -84,36 +84,36 @@ class Servers:
 
 
 OWN_SCHEMA = "content_queue"
-"""Where the tables are that are not in public."""
+"""The schema of the tables, if not public."""
 
 _SERVERS = pytest.StashKey[Servers]()
 _ENGINE = pytest.StashKey[str | None]()
 
 EVERY_VERSION = "--all"
-"""The option that adds the other versions which are installed; see tests/conftest.py."""
+"""The option that adds other installed versions; see tests/conftest.py."""
 
 
 def servers_of(config: pytest.Config) -> Servers:
-    """The servers of this run, looked for once; none is started yet."""
+    """The servers of this run, detected once and not started yet."""
     if _SERVERS not in config.stash:
         config.stash[_SERVERS] = _choose(config)
     return config.stash[_SERVERS]
 
 
 def engine_for_workers(config: pytest.Config) -> str | None:
-    """The Docker engine that the controller of a run has settled on, for all of its processes."""
+    """The Docker engine that the controller of a run has chosen for all processes."""
     servers_of(config)
     return config.stash.get(_ENGINE, None)
 
 
 def _choose(config: pytest.Config) -> Servers:
-    """Looks for servers: see tests/conftest.py for the order."""
+    """Detects servers, in the order of tests/conftest.py."""
     local = {major: _local(programs) for major, programs in installed().items()}
     default, note = _default(config, local)
     if not config.getoption(EVERY_VERSION):
         return Servers(default, [], note)
     others = [server for major, server in local.items() if major != default.major]
-    # What works on the newest and on the oldest works between them.
+    # If it works on the newest and the oldest version, it works on those between.
     oldest = min(others, key=lambda server: server.major, default=default)
     return Servers(default, [oldest.in_schema(), *({oldest} - {default})], note)
 
@@ -135,7 +135,7 @@ def _default(config: pytest.Config, local: dict[int, Server]) -> tuple[Server, s
 
 
 def _engine(config: pytest.Config) -> tuple[str | None, str | None]:
-    """The Docker engine to use and, if there is one that cannot be used, why not."""
+    """The Docker engine to use, and the reason if an engine exists but is unusable."""
     if hasattr(config, "workerinput"):
         return config.workerinput["contentq_engine"], None
     engine = docker_engine.address()

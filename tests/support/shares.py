@@ -1,4 +1,4 @@
-"""The order of the tests of a parallel run: the longest first, in each of its processes."""
+"""The order of tests in a parallel run: each process starts with the longest."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def in_shares(long: Sequence[T], others: Sequence[T], processes: int, group: Callable[[T], Hashable]) -> list[T]:
-    """All of them, in such an order that each process begins with a share of the long ones.
+    """All tests, ordered so that each process starts with a share of the long ones.
 
-    pytest-xdist's `worksteal` cuts the list into as many parts of one size as there are processes. The long ones
-    of one group stay together.
+    pytest-xdist's `worksteal` cuts the list into equal parts, one per process. Long tests of one group stay
+    together.
     """
     shares: list[list[T]] = [[] for _ in range(processes)]
     groups = dict.fromkeys(map(group, long))

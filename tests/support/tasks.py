@@ -1,4 +1,4 @@
-"""Tasks as a handler gets them, without a queue: always the same but for what a test changes."""
+"""Tasks and contexts for handlers, without a queue. They are constant except for a test's changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def task(topic: str | None = "Lentil soup", **changes: Any) -> Task:
-    """A task in its first attempt, of which nothing but its topic is known, but for these changes."""
+    """A task in its first attempt with only a topic, except for these changes."""
     made = make_task(topic, task_id="task-1")
     return made._replace(**{"submitted_at": NOW, "started_at": NOW, **changes})
 

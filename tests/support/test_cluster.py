@@ -1,4 +1,4 @@
-"""The throwaway cluster does what it says, also when its test process does not end as planned."""
+"""The throwaway cluster works as described, even if its test process ends unexpectedly."""
 
 from __future__ import annotations
 

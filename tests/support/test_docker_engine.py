@@ -1,4 +1,4 @@
-"""Whether a Docker engine can be used is found out before the tests begin, and for testcontainers, too."""
+"""Whether a Docker engine is usable is known before the tests start, and testcontainers uses the same one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.fake_engine import REFUSAL, refusing
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A home where nothing says which engine to use; short, as the paths of sockets must be."""
+    """A home folder without a configured engine. Its path is short, because socket paths must be."""
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -38,7 +38,7 @@ def listening(path: Path) -> Iterator[None]:
 
 
 def ask_for_address() -> str | None:
-    """The answer, which must come in time."""
+    """The answer, within a time limit."""
     began = time.monotonic()
     answer = docker_engine.address()
     assert time.monotonic() - began < 1
@@ -46,7 +46,7 @@ def ask_for_address() -> str | None:
 
 
 def choose_context(home: Path, address: str) -> None:
-    """What `docker context use colima` leaves behind."""
+    """The configuration that `docker context use colima` writes."""
     meta = home / ".docker/contexts/meta" / hashlib.sha256(b"colima").hexdigest()
     meta.mkdir(parents=True)
     (meta / "meta.json").write_text(json.dumps({"Name": "colima", "Endpoints": {"docker": {"Host": address}}}))

@@ -1,4 +1,4 @@
-"""A program that is forked has nothing of the tests, and everything of a program."""
+"""A forked program inherits nothing from the tests and behaves like a started one."""
 
 from __future__ import annotations
 

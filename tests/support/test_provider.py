@@ -1,4 +1,4 @@
-"""The provider of the tests limits, fails and counts as it is told: what is measured against it is true."""
+"""The test provider limits, fails and counts as configured, so measurements against it are valid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALL = {"model": "large", "stream": True, "messages": [{"role": "user", "content
 
 
 def call(port: int, path: str, body: Any = None) -> Any:
-    """Posts JSON, or gets without a body; the answer, of a stream its text."""
+    """Posts JSON, or gets without a body. Returns the answer; for a stream, its text."""
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=20) as answer:
         text = answer.read().decode()
@@ -42,7 +42,7 @@ def test_bucket_lets_the_rate_through_and_names_the_time_of_the_next(rate: int) 
 
 
 def waits(limits: Limits, *times: float) -> list[float]:
-    """How long calls at these times are asked to wait; 0 for those that pass."""
+    """The seconds that calls at these times are asked to wait; 0 for accepted calls."""
     limiter = Limiter()
     refusals = [limiter.refuse(limits, time) for time in times]
     return [refusal.wait if refusal else 0.0 for refusal in refusals]
@@ -107,7 +107,7 @@ def test_headers_say_what_is_left_when_they_are_to() -> None:
 
 @pytest.fixture
 def process() -> Iterator[int]:
-    """The port of one that runs as a process."""
+    """The port of a provider that runs as a process."""
     command = [sys.executable, "-m", "tests.support.provider", "--seconds", "0.01"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None

@@ -1,4 +1,4 @@
-"""eventually() itself."""
+"""eventually() waits until its condition holds."""
 
 from __future__ import annotations
 

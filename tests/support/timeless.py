@@ -1,4 +1,4 @@
-"""An event loop on which time passes only where something waits for it: waiting takes no time."""
+"""An event loop with simulated time: time advances only when something waits for it, without delay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.SelectSelector):
-    """Moves the time of its loop forward in place of waiting."""
+    """Advances the time of its loop instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,18 +27,18 @@ class _Selector(selectors.SelectSelector):
 
 
 class TimelessLoop(asyncio.SelectorEventLoop):
-    """Its time begins at 0. What waits for something outside of the loop, and not for a time, is an error."""
+    """Its time starts at 0. Waiting for something outside the loop, other than a time, is an error."""
 
     def __init__(self) -> None:
         self._own = _Selector()
         super().__init__(self._own)
 
     def time(self) -> float:
-        """Seconds that were waited for."""
+        """Total seconds waited."""
         return self._own.now
 
 
 def run(coroutine: Coroutine[Any, Any, T], loop: TimelessLoop) -> tuple[T, float]:
-    """What it returns, and how many seconds that took."""
+    """The result, and the simulated seconds it took."""
     began = loop.time()
     return loop.run_until_complete(coroutine), loop.time() - began

@@ -1,4 +1,4 @@
-"""Whether processes are alive that no one waits for: each holds a pipe open, which the kernel closes for it."""
+"""Detects whether processes that nobody waits for still live: each has a pipe open, which the kernel closes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Trace:
-    """A named pipe that processes open for writing, and their children inherit, as with `exec 9> "$path"`."""
+    """A named pipe that processes open for writing and their children inherit, as with `exec 9> "$path"`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -15,7 +15,7 @@ class Trace:
         self._reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def is_held(self) -> bool:
-        """Whether a process holds it now."""
+        """Whether a process still has it open."""
         try:
             while os.read(self._reading, 4096):
                 pass
@@ -24,5 +24,5 @@ class Trace:
         return False
 
     def close(self) -> None:
-        """Looks no more."""
+        """Closes the reading end."""
         os.close(self._reading)

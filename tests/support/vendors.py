@@ -1,8 +1,9 @@
-"""How servers that are called compatible with OpenAI's speak: streams and errors as they document them, or as
-their users have reported them, in our words. Nothing here was recorded from a server.
+"""How servers advertised as compatible with OpenAI's answer: streams and errors as documented or as reported by
+users.
 
-Each server has an answer, a refusal, a limit, an outage, a cut and a filter, and forms of its own. Tests send them
-through a socket (tests/handlers/test_vendors.py), and change them at random (test_mutated_answers.py).
+The texts are ours; nothing was recorded from a server. Each server has an answer, a refusal, a limit, an outage, a
+cut and a filter, and its own variants. Tests send them through a socket (tests/handlers/test_vendors.py) and
+mutate them at random (test_mutated_answers.py).
 """
 
 from __future__ import annotations
@@ -23,41 +24,44 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server sends to one call, and what is right to make of it."""
+    """A server's response to one call, and the correct interpretation."""
 
     body: str
     becomes: type[HandlerError] | None = None
-    """None: it is ARTICLE."""
+    """None means ARTICLE."""
 
     said: str = ""
-    """A part of the message."""
+    """Part of the message."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     is_cut: bool = False
-    """Whether the connection is dropped after the body."""
+    """Whether the connection is cut after the body."""
 
     tokens: tuple[int, int] | None = (30, 12)
-    """Of prompt and completion; None when they are not said, and so estimated if the model has begun."""
+    """Tokens of prompt and completion.
+
+    None if the server does not report them; they are then estimated if the model has begun.
+    """
 
     thought: str = ""
     wait: float | None = None
-    """Seconds that a refusal names."""
+    """Seconds named by a refusal."""
 
     about: str | None = None
-    """Of a permanent error: what it says of the model."""
+    """The kind of a permanent error, as about() returns it."""
 
     settings: str = ""
-    """Without which the server does not speak so."""
+    """A setting without which the server does not answer like this."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether the model has said something."""
+        """Whether the model has sent any text."""
         return any(json.dumps(said)[1:-1] in self.body for said in (PIECES[0], THOUGHT[:10], "would "))
 
 
 def piece(delta: Any = None, finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
-    """A piece of a streamed answer; members of the choice in `choice`, others beside it."""
+    """A piece of a streamed answer. `choice` has members of the choice; the others are at the top level."""
     choice: dict[str, Any] = {"index": 0, "finish_reason": finish_reason, **more.pop("choice", {})}
     if delta is not None:
         choice["delta"] = delta
@@ -65,7 +69,7 @@ def piece(delta: Any = None, finish_reason: str | None = None, **more: Any) -> d
 
 
 def events(*chunks: Any, end: str = "data: [DONE]\n\n") -> str:
-    """A stream: each piece as the data of an event; a text is sent as it is."""
+    """A stream: each piece becomes the data of an event, and a text is sent unchanged."""
     return "".join(each if isinstance(each, str) else f"data: {json.dumps(each)}\n\n" for each in chunks) + end
 
 
@@ -75,19 +79,19 @@ def texts(**more: Any) -> list[dict[str, Any]]:
 
 
 def whole(content: Any = ARTICLE, finish_reason: str | None = "stop", **more: Any) -> str:
-    """An answer that is not streamed."""
+    """An unstreamed answer."""
     message = {"role": "assistant", "content": content, **more.pop("message", {})}
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     return json.dumps({"id": "1", "object": "chat.completion", "choices": [choice], "usage": USAGE, **more})
 
 
 def error(message: str, **members: Any) -> str:
-    """An error as OpenAI has it."""
+    """An error in OpenAI's format."""
     return json.dumps({"error": {"message": message, "type": None, "param": None, "code": None, **members}})
 
 
 def in_stream(text: str, *before: Any) -> str:
-    """An error in place of a piece, after these."""
+    """An error in the stream after these pieces."""
     return events(*before, f"data: {text}\n\n", end="")
 
 
@@ -369,7 +373,7 @@ def _mistral() -> dict[str, Reply]:
 
 def _gemini() -> dict[str, Reply]:
     counted = [{**each, "usage": {**USAGE, "completion_tokens": number}} for number, each in enumerate(texts(), 3)]
-    # It leaves what the model thinks with out of the completion; the total has it.
+    # The completion excludes reasoning tokens; the total includes them.
     last = piece({}, "stop", usage={"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 42})
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "36.5s"}
     quota = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaValue": "10"}]}
@@ -655,7 +659,7 @@ def _lmstudio() -> dict[str, Reply]:
 
 
 def _litellm() -> dict[str, Reply]:
-    # The index is not always 0, and it leaves out what is null.
+    # The index is not always 0, and null members are omitted.
     answer = [
         {"object": "chat.completion.chunk", "choices": [{"index": 1, "delta": {"content": t}}]} for t in PIECES
     ]
@@ -708,7 +712,7 @@ def _litellm() -> dict[str, Reply]:
 
 
 def _others() -> dict[str, Reply]:
-    """Of servers that have one form that the rest has not."""
+    """Variants of a single server."""
     harmony = f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>"
     last = piece(choice={"message": {"role": "assistant", "content": ARTICLE}}, finish_reason="stop", usage=USAGE)
     return {
@@ -788,4 +792,4 @@ VENDORS: dict[str, dict[str, Reply]] = {
 }
 
 KINDS = ("answer", "refusal", "limit", "outage", "cut", "filter")
-"""What each of them has; `others` has none of it."""
+"""The required responses of each server; `others` has none."""

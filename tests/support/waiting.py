@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a bound, instead of sleeping and hoping."""
+"""Waits for a condition with a time limit, instead of sleeping."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 INTERVAL = 0.01
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def eventually(condition: Callable[[], T | None], within: float = 10.0) -> T:
-    """Calls condition until what it returns is true, and returns that.
+    """Calls condition until its result is true, and returns it.
 
-    An AssertionError that it raises counts as "not yet". within: seconds; after them the test fails with the
+    An AssertionError that it raises counts as "not yet". within: seconds. After them, the test fails with the
     condition's source and its last value or error.
     """
     give_up = time.monotonic() + within

@@ -1,4 +1,4 @@
-"""The queue of a database of the test's own, as in a user's test."""
+"""The queue of the test's own database, as in a user's test."""
 
 from __future__ import annotations
 

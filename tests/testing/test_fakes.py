@@ -1,4 +1,4 @@
-"""Fake tasks and contexts are what a handler would get from a worker."""
+"""Fake tasks and contexts equal those that a worker passes to a handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker inside a test: one task, or all there are, through the real queue."""
+"""A worker inside a test: one task or all tasks, through the real queue."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def fail_twice(task: Task, context: Context) -> dict[str, Any]:
 
 
 def left(queue: Queue) -> list[Any]:
-    """What a worker has left behind of itself."""
+    """The registrations that workers have left behind."""
     return queue.values("SELECT id FROM contentq.workers")
 
 
 def cut_off(queue: Queue) -> None:
-    """Ends the connection that watches whether the database is there."""
+    """Closes the connection that monitors the database."""
     queue.run(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND application_name = 'contentq testing'"

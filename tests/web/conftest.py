@@ -1,4 +1,4 @@
-"""The page on the test's own database: over HTTP, and in a real browser where there is one."""
+"""The page on the test's own database: over HTTP, and in a real browser if one is installed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ document.addEventListener("securitypolicyviolation", (event) => console.error(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server has answered."""
+    """A response of the server."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """Asks the server, as a program does that is no browser; it keeps cookies."""
+    """Requests pages as a program without a browser does. It keeps cookies."""
 
     port: int
     root: str = ""
@@ -70,15 +70,15 @@ class Client:
         return found
 
     def get(self, path: str, **headers: str) -> Answer:
-        """Asks for a page. Headers are named with underscores."""
+        """Requests a page. Header names use underscores."""
         return self._ask("GET", path, None, headers)
 
     def post(self, path: str, form: Mapping[str, Any] | None = None, **headers: str) -> Answer:
-        """Sends a form."""
+        """Submits a form."""
         return self._ask("POST", path, urlencode(form or {}), headers)
 
     def message(self) -> tuple[str, bool]:
-        """What the next page will say of the form that was sent last, and whether that has failed."""
+        """The message on the next page about the last form, and whether it reports a failure."""
         text, failed = json.loads(urlsafe_b64decode(self.cookies["contentq_message"]))
         return str(text), bool(failed)
 
@@ -103,7 +103,7 @@ class Client:
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[int]:
-    """Serves an application while the test runs; gives the port."""
+    """Serves an application while the test runs; yields the port."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -128,7 +128,7 @@ def queue(database: Connection) -> Queue:
 
 @pytest.fixture
 def serve(dsn: str) -> Iterator[Serve]:
-    """Serves the page of the test's database, with the options of create_app; gives a client of it."""
+    """Serves the page of the test's database with options of create_app; returns a client."""
     with ExitStack() as opened:
 
         def start(**options: Any) -> Client:
@@ -140,19 +140,19 @@ def serve(dsn: str) -> Iterator[Serve]:
 
 @pytest.fixture
 def client(serve: Serve) -> Client:
-    """A client of a page that shows only."""
+    """A client of a read-only page."""
     return serve()
 
 
 @pytest.fixture
 def operating(serve: Serve) -> Client:
-    """A client of a page that may change things."""
+    """A client of a page that allows changes."""
     return serve(operate=True)
 
 
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Only as long as the tests of this folder run: until it ends, its event loop is in the way of all others."""
+    """Ends with this folder's tests: until then, its event loop would be in the way of others."""
     with sync_playwright() as started:
         yield started
 
@@ -169,13 +169,13 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
 
 @dataclass
 class Visitor:
-    """Someone with a browser, who looks at the page of the test's database."""
+    """A user with a browser, who views the page of the test's database."""
 
     context: BrowserContext
     page: Page
     address: str
     errors: list[str]
-    """What the browser has complained about: of scripts, of the policy, of what is missing."""
+    """The browser's complaints: about scripts, the policy, missing files."""
 
     def open(self, path: str) -> Page:
         """Opens a page."""
@@ -183,19 +183,19 @@ class Visitor:
         return self.page
 
     def press(self, name: str) -> Page:
-        """Presses the first button of this name, and waits for the page that comes then."""
+        """Presses the first button of this name, and waits for the next page."""
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=name, exact=True).first.click()
         return self.page
 
     def text(self) -> str:
-        """What the page says."""
+        """The text of the page."""
         return self.page.locator("main").inner_text()
 
     def findings(self, *rules: str) -> list[str]:
-        """What axe-core holds for a serious hindrance of people who need a screen reader, a keyboard or contrast.
+        """Serious problems that axe-core finds for users who need a screen reader, a keyboard or contrast.
 
-        rules: only these of its rules.
+        rules: only these rules.
         """
         self.page.evaluate(_AXE.read_text(encoding="utf-8"))
         only = {"runOnly": list(rules)} if rules else {}
@@ -208,7 +208,7 @@ class Visitor:
         ]
 
     def is_as_wide_as_the_screen(self) -> bool:
-        """Whether nothing makes the whole page scroll sideways."""
+        """Whether the page as a whole does not scroll sideways."""
         return bool(
             self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         )
@@ -219,7 +219,7 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    """Visits a client's page with a browser: with the options of playwright's new_context()."""
+    """Opens a client's page in a browser, with options of playwright's new_context()."""
     with ExitStack() as opened:
 
         def start(client: Client, **options: Any) -> Visitor:
@@ -242,5 +242,5 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 
 def message_of(client: Client) -> str:
-    """What the page after a form says has become of it."""
+    """The message of the page after a form."""
     return client.message()[0]

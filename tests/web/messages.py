@@ -1,8 +1,6 @@
-"""The messages of the page, as they stand in its templates and modules: what translations must have.
+"""The messages of the page, from its templates and modules: translations must contain all of them.
 
-    python -m tests.web.messages
-
-prints what the translations lack, as lines to paste into their files.
+python -m tests.web.messages prints the missing messages, as lines to paste into the translation files.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ FUNCTIONS = ("gettext", "ngettext", "mark")
 
 
 def messages() -> dict[str, str | None]:
-    """Each message, and its plural if it has one."""
+    """Each message, and its plural if any."""
     return dict([*_in_templates(), *_in_modules()])
 
 
 def translated(language: str) -> dict[str, list[str]]:
-    """The messages of a file of translations."""
+    """The messages in a translation file."""
     file = WEB / "locale" / language / "LC_MESSAGES" / "contentq.po"
     return read_po(file.read_text(encoding="utf-8"))
 

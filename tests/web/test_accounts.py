@@ -1,4 +1,4 @@
-"""The page of accounts: what it shows, and what it does."""
+"""The page of accounts: its content and its actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`contentq web`: where it listens, whom it asks for a token, and how it ends."""
+"""`contentq web`: where it listens, when it requires a token, and how it ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Start = Callable[..., tuple[subprocess.Popen[bytes], Client]]
 
 @pytest.fixture
 def start(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts the program on any free port; gives it and a client."""
+    """Starts the program on any free port; returns it and a client."""
     monkeypatch.setenv("DATABASE_URL", dsn)
     started: list[subprocess.Popen[bytes]] = []
 

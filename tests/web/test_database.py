@@ -1,4 +1,4 @@
-"""How the page is with its database: as whoever logs in there, in little time, and when it is not to be had."""
+"""The page and its database: rights of the login, response times, and an unavailable database."""
 
 from __future__ import annotations
 

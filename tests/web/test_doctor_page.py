@@ -1,4 +1,4 @@
-"""The page of what the doctor finds."""
+"""The page of the doctor's findings."""
 
 from __future__ import annotations
 

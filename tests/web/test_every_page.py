@@ -1,4 +1,4 @@
-"""What holds of every page: it can be read by anyone, on anything, in each language, and is within its policy."""
+"""Every page is accessible on any device and in each language, and keeps to its policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATHS = [path for path, _ in pages.NAVIGATION]
 
 @pytest.fixture
 def full(queue: Queue) -> Queue:
-    """A queue with something of everything."""
+    """A queue with rows of every kind."""
     queue.register(gate="api.example.com")
     queue.running(topic="Tea", batch="monday")
     reviewed = queue.running(topic="Cocoa", auto_approve=False, batch="monday")

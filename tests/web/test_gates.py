@@ -1,4 +1,4 @@
-"""The page of gates: what it shows, and what it does."""
+"""The page of gates: its content and its actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page speaks the language of whoever asks, all of it."""
+"""The whole page uses the language that the browser requests."""
 
 from __future__ import annotations
 

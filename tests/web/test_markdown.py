@@ -1,4 +1,4 @@
-"""Articles as HTML: nothing in them is markup of its own, or asks anyone for anything."""
+"""Articles as HTML: they contain no markup that is not ours, and load nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that one looks at first."""
+"""The overview, the first page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.web.test_accounts import add_account, spend
 
 
 def complete(queue: Queue, number: int, waited: str = "2 seconds", ago: str = "5 minutes") -> None:
-    """Tasks that were ready, started and completed: `ago`, after having waited."""
+    """Tasks that were ready, started and completed `ago`, after waiting."""
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, status, submitted_at, started_at, completed_at) "
         "SELECT %s, 'completed', now() - %s::interval - %s::interval, now() - %s::interval, now() - %s::interval "

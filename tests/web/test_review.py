@@ -1,4 +1,4 @@
-"""The review desk: what it shows, what is decided there, by keys and without a script."""
+"""The review desk: its content, and decisions by keys and without scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NASTY = '</td><script>alert(1)</script>\x1b[31m\u202e"'
 
 
 def waiting(queue: Queue, title: str = "Tea", body: str = "Two words.", **columns: Any) -> int:
-    """Lets a worker produce content that waits for its review; returns its id."""
+    """Lets a worker produce content that awaits review; returns its id."""
     task = queue.running(auto_approve=False, topic=title, **columns)
     return stored(queue, task, title, body)
 

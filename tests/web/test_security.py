@@ -1,4 +1,4 @@
-"""Who may see the page, who may change something, and what another site can make a browser do."""
+"""Who may see the page, who may change something, and requests forged by other sites."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_proxy_names_the_user(serve: Serve) -> None:
     assert client.get("/", X_Remote_User="").status == 401
     assert client.get("/", X_Remote_User="a" * 201).status == 401
     assert "anna" in client.get("/", X_Remote_User="anna").text
-    with socket.create_connection(("127.0.0.1", client.port)) as raw:  # of both, one may be the browser's own
+    with socket.create_connection(("127.0.0.1", client.port)) as raw:  # one header may be the browser's own
         raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Remote-User: eve\r\nX-Remote-User: anna\r\n\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 401 ")
     assert "&lt;b&gt;\\u202e" in client.get("/", X_Remote_User="<b>\u202e".encode().decode("latin-1")).body

@@ -1,4 +1,4 @@
-"""The files of the page, and the charts that are drawn without any."""
+"""The static files of the page, and the charts that need none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a task: what has become of it, what it has produced, and what can be done to it."""
+"""The page of a task: its state, its results, and its actions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_reasons_are_those_of_explain(client: Client, queue: Queue) -> None:
     id_ = queue.add(topic="Tea", scheduled_at=datetime(2999, 1, 1, tzinfo=UTC))
     text = client.get(place(queue, id_)).text
     (reason, *_) = queue.values("SELECT contentq.explain(%s)", queue.row(id_)["task_id"])
-    said, days, _ = reason.partition(" days")  # what follows is another second's
+    said, days, _ = reason.partition(" days")  # the rest is in another second
     assert days
     assert said in text
     assert "2999-01-01 00:00:00" in text

@@ -1,4 +1,4 @@
-"""The page of tasks: looking for them, and changing all that are selected."""
+"""The page of tasks: searching, and changing all selected tasks."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_time_of_a_selection_stays_when_it_is_confirmed(operating: Client, queue
 
 
 def hidden_fields(body: str) -> dict[str, str]:
-    """What the form of a page sends by itself."""
+    """The fields that the form of a page sends automatically."""
     return dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', body))
 
 

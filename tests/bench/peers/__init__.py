@@ -1,1 +1,1 @@
-"""`make bench-peers`: other queues in Python on the same server, with the same jobs, in turn with contentq."""
+"""`make bench-peers`: other Python queues on the same server with the same jobs, alternating with contentq."""

@@ -2,10 +2,10 @@
 
 python -m tests.bench.peers [--rounds 3] [--only procrastinate] [--json bench-peers-latest.json]
 
-Each queue works off jobs that do nothing, of priorities 1 to 10, in one process, on one server with PostgreSQL's
-durable defaults, on tables that are filled, analyzed and written to disk before. The rate is taken from what each
-queue itself records in its database: from the first start to the last completion. A peer is measured next to
-contentq each time, and the ratio is the median of these pairs.
+Each queue runs jobs that do nothing, with priorities 1 to 10, in one process. The server has PostgreSQL's durable
+defaults; the tables are filled, analyzed and written to disk before. The rate comes from the queue's own record in
+its database: from the first start to the last completion. Each peer is measured right next to contentq, and the
+ratio is the median of these pairs.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from tests.bench.peers.peer import PGQUEUER, PROCRASTINATE, Peer, PeerFailure
 TASKS = 40_000
 
 SLOW = 4_000
-"""Jobs for a peer that does a few hundred a second."""
+"""Jobs for a peer that completes a few hundred per second."""
 
 SAMPLES = 100
 
 PAUSE = (0.15, 0.2)
-"""Seconds, at least and at most, between two inserts: longer than any of the queues keeps a completion back."""
+"""Minimum and maximum seconds between two inserts: longer than any of the queues delays a completion."""
 
 PYTHON = Path(".venv-peers/bin/python")
 
 
 @dataclass
 class Comparison:
-    """One peer with some settings, and contentq with its default ones, measured in turn.
+    """A peer with certain settings and contentq with defaults, measured in turn.
 
     at_least: bound on the median of the ratios contentq / peer, or None. failure: why the peer has no figure.
     """
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """What --only looks at."""
+        """The names that --only matches."""
         return f"{self.figure}: {self.peer.name}, {self.settings}"
 
     def run(self, on: Bed, python: Path, *, peer_first: bool) -> None:
@@ -91,11 +91,11 @@ class Comparison:
 
 
 def comparisons() -> list[Comparison]:
-    """What is measured.
+    """The comparisons.
 
-    The settings other than the defaults follow the peers' own pages on performance: for pgqueuer larger batches as
-    jobs are short, `pgq autovac`, and one connection or a pool, for both are advised; for procrastinate the
-    concurrency of its example (50 and 100 were no faster).
+    Settings other than defaults follow the peers' own pages on performance. pgqueuer: larger batches for short
+    jobs, `pgq autovac`, and one connection or a pool, since both are recommended. procrastinate: the concurrency
+    of its example (50 and 100 were no faster).
     """
     return [
         _tuned_pgqueuer(batch=200),
@@ -110,7 +110,7 @@ def comparisons() -> list[Comparison]:
 
 
 def main() -> int:
-    """Runs the comparison; exit code 1 when a ratio misses its bound or a peer could not be measured."""
+    """Runs the comparison. Exit code 1 if a ratio misses its bound or a peer could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.peers")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="comparisons whose name contains this")
@@ -164,7 +164,7 @@ def _drain(
 
 
 def _drained(on: Bed) -> float:
-    """Tasks a second of contentq with its default settings."""
+    """Tasks per second of contentq with default settings."""
     on.fill(TASKS)
     on.connection.execute("ANALYZE")
     with on.worker("tests.bench.handlers:nothing", "--until-empty") as worker:
@@ -185,7 +185,7 @@ def _latency(peer: Peer) -> Comparison:
 
 
 def _started(on: Bed) -> float:
-    """Milliseconds, the median, from an insert to the start of its handler in an idle worker."""
+    """Median milliseconds from an insert to the start of its handler in an idle worker."""
     on.fill(0)
     with on.worker("tests.bench.handlers:started", registered=True):
         time.sleep(latency.SETTLE)

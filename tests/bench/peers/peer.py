@@ -1,4 +1,4 @@
-"""A queue of other people's: its environment, a database of its own on the same server, and its figures."""
+"""Another project's queue: its environment, its own database on the same server, and its figures."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.bench.bed import Bed
 DATABASE = "peer"
 
 PATIENCE = 300
-"""Seconds that a peer's process gets for a drain, or for all samples of latency."""
+"""Maximum seconds of a peer's process for a drain, or for all samples of latency."""
 
 WARM_UP = 10
-"""Samples of latency that do not count: the worker starts meanwhile."""
+"""Discarded samples of latency, during which the worker starts."""
 
 
 class PeerFailure(RuntimeError):
@@ -35,10 +35,10 @@ class PeerFailure(RuntimeError):
 
 @dataclass(frozen=True)
 class Peer:
-    """What must be known of a queue from outside.
+    """The interface of a queue.
 
-    drained: a query for the jobs that ended well, and the seconds from the first start to the last completion by
-    the database's clock, which is how contentq is measured too. insert: one job, as its producers do it.
+    drained: a query for the number of successful jobs, and the seconds from the first start to the last completion
+    by the database's clock, as for contentq. insert: inserts one job as its producers do.
     """
 
     name: str
@@ -49,11 +49,11 @@ class Peer:
 
     @property
     def version(self) -> str:
-        """The release that is installed."""
+        """The installed release."""
         return self.requirements[0].rpartition("==")[2]
 
     def install(self, python: Path) -> None:
-        """Installs it into the environment of that Python, if it is not there."""
+        """Installs it into the environment of that Python, if it is missing."""
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         done = subprocess.run([*pip, *self.requirements], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -62,7 +62,7 @@ class Peer:
     def rate(
         self, on: Bed, python: Path, jobs: int, *, filling: tuple[str, ...], working: tuple[str, ...]
     ) -> float:
-        """Jobs a second of one process that works off so many in a fresh database."""
+        """Jobs per second of one process that completes this many in a fresh database."""
         with self._database(on) as (dsn, connection):
             self._run(python, dsn, "fill", "--jobs", str(jobs), *filling)
             connection.execute("ANALYZE")
@@ -75,9 +75,9 @@ class Peer:
             return float(jobs / row[1])
 
     def latencies(self, on: Bed, python: Path, samples: int, pause: tuple[float, float]) -> list[float]:
-        """Milliseconds from the start of an insert to the start of its job on an idle worker, one a job.
+        """Milliseconds from the start of an insert to the start of its job on an idle worker, per job.
 
-        pause: seconds, at least and at most, after each insert.
+        pause: minimum and maximum seconds after each insert.
         """
         with self._database(on) as (dsn, connection):
             self._run(python, dsn, "fill")
@@ -95,7 +95,7 @@ class Peer:
 
     @contextmanager
     def _database(self, on: Bed) -> Iterator[tuple[str, psycopg.Connection[TupleRow]]]:
-        # Both libpq and asyncpg understand this form.
+        # Both libpq and asyncpg accept this form.
         folder = quote(str(on.cluster.folder), safe="")
         dsn = f"postgresql://postgres@/{DATABASE}?host={folder}&port={on.cluster.port}"
         on.connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
@@ -147,7 +147,7 @@ class Peer:
 
 
 def _environment() -> dict[str, str]:
-    """Without what would lead or tune a peer by the way: PGDATABASE, PGQUEUER_PREFIX …"""
+    """Without variables that would redirect or tune a peer: PGDATABASE, PGQUEUER_PREFIX …"""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PROCRASTINATE"))}
 
 
@@ -170,7 +170,7 @@ PGQUEUER = Peer(
 
 PROCRASTINATE = Peer(
     name="procrastinate",
-    # With psycopg in C, as contentq has it.
+    # With psycopg in C, as contentq uses it.
     requirements=("procrastinate==3.10.0", "psycopg[binary,pool]>=3.2"),
     script=Path(__file__).with_name("run_procrastinate.py"),
     drained=(

@@ -1,4 +1,4 @@
-"""Runs pgqueuer, by the Python that has it: python run_pgqueuer.py DSN fill|drain|listen [options]."""
+"""Runs pgqueuer with the Python that has it: python run_pgqueuer.py DSN fill|drain|listen [options]."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pgqueuer.types import QueueExecutionMode
 
 
 async def nothing(job: Job) -> None:
-    """Does nothing, so that what is measured is the queue."""
+    """Does nothing, to measure the queue alone."""
 
 
 async def started(_job: Job) -> None:
-    """Says when it started, by the clock that all processes of a machine share."""
+    """Reports its start time by the clock that all processes of a machine share."""
     print(time.monotonic_ns(), flush=True)
 
 
 async def fill(dsn: str, jobs: int, autovacuum: bool) -> None:
-    """Installs the schema, durable as by default, and puts in so many jobs of all priorities."""
+    """Installs the schema, durable by default, and inserts this many jobs of all priorities."""
     connection = await asyncpg.connect(dsn)
     queries = Queries(AsyncpgDriver(connection))
     await queries.install()
@@ -37,7 +37,7 @@ async def fill(dsn: str, jobs: int, autovacuum: bool) -> None:
 
 
 async def work(dsn: str, *, until_empty: bool, batch: int, pool: int) -> None:
-    """Works as `pgq run` does, with one connection, or else with a pool of so many."""
+    """Works as `pgq run` does, with one connection or a pool of this size."""
     async with AsyncExitStack() as opened:
         if pool:
             connections = await opened.enter_async_context(asyncpg.create_pool(dsn, min_size=pool, max_size=pool))
@@ -52,7 +52,7 @@ async def work(dsn: str, *, until_empty: bool, batch: int, pool: int) -> None:
 
 
 def main() -> None:
-    """Does what is asked, in uvloop as `pgq run` does."""
+    """Runs the action in uvloop, as `pgq run` does."""
     parser = argparse.ArgumentParser()
     parser.add_argument("dsn")
     parser.add_argument("command", choices=("fill", "drain", "listen"))

@@ -1,4 +1,4 @@
-"""Runs procrastinate, by the Python that has it: python run_procrastinate.py DSN fill|drain|listen [options]."""
+"""Runs procrastinate with the Python that has it: python run_procrastinate.py DSN fill|drain|listen [options]."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from procrastinate import App, PsycopgConnector
 
 
 async def nothing() -> None:
-    """Does nothing, so that what is measured is the queue."""
+    """Does nothing, to measure the queue alone."""
 
 
 async def started() -> None:
-    """Says when it started, by the clock that all processes of a machine share."""
+    """Reports its start time by the clock that all processes of a machine share."""
     print(time.monotonic_ns(), flush=True)
 
 
 async def fill(app: App, jobs: int) -> None:
-    """Installs the schema and puts in so many jobs of all priorities."""
+    """Installs the schema and inserts this many jobs of all priorities."""
     task = app.task(name="nothing")(nothing)
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
@@ -36,14 +36,15 @@ async def work(app: App, *, until_empty: bool, concurrency: int) -> None:
 
 
 def main() -> None:
-    """Does what is asked."""
+    """Runs the action."""
     parser = argparse.ArgumentParser()
     parser.add_argument("dsn")
     parser.add_argument("command", choices=("fill", "drain", "listen"))
     parser.add_argument("--jobs", type=int, default=0, help="a multiple of ten")
     parser.add_argument("--concurrency", type=int, default=1, help="procrastinate's own default is 1")
     given = parser.parse_args()
-    # It warns about an app in the main module, whose tasks other processes would not find; here there are none.
+    # It warns about an app in the main module, because other processes would not find its tasks. Here there are
+    # none.
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
     app = App(connector=PsycopgConnector(conninfo=given.dsn))
     if given.command == "fill":
