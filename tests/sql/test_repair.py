@@ -271,7 +271,7 @@ def test_view_of_a_host_that_is_in_the_way_is_named(dsn: str, queue: Queue) -> N
     with pytest.raises(ContentQueueError) as refused:
         migrate(dsn)
 
-    assert "nothing changed" in str(refused.value)
+    assert "nothing was changed" in str(refused.value)
     assert "dashboard depends on view contentq.throughput" in str(refused.value)
     assert dump(dsn) == before
 

@@ -356,7 +356,7 @@ def test_steps_beside_a_worker_lose_nothing(queue: Queue, connect_queue: Callabl
 def test_step_reads_what_it_changes_whatever_else_is_there(queue: Queue) -> None:
     """An index finds failed tasks among many others, with and without statistics."""
     fill(queue, MANY, status="'completed'", completed_at="now()")
-    fill(queue, 300, status="'failed'", batch="'all'", error_message="'said ' || n")
+    fill(queue, 300, status="'failed'", batch="'all'", error_message="'answered ' || n")
     fill(queue, MANY, status="'completed'", completed_at="now()")
     for _ in range(2):
         for selectors in ("status => 'failed'", "batch => 'all'", "error => 'answered #', status => 'failed'"):

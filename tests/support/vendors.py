@@ -230,7 +230,7 @@ def _azure() -> dict[str, Reply]:
         "filter": Reply(
             error("The prompt was filtered.", code="content_filter", status=400, innererror=blocked),
             PermanentError,
-            "its content filter refuses it",
+            "the content filter refuses it",
             status=400,
             about="filtered",
         ),
@@ -289,7 +289,7 @@ def _openrouter() -> dict[str, Reply]:
                 metadata={"reasons": ["violence"], "flagged_input": "knife", "provider_name": "OpenAI"},
             ),
             PermanentError,
-            "its content filter refuses it",
+            "the content filter refuses it",
             status=403,
             about="filtered",
         ),
@@ -688,7 +688,7 @@ def _litellm() -> dict[str, Reply]:
         "filter": Reply(
             error("litellm.ContentPolicyViolationError", type="ContentPolicyViolationError", code="400"),
             PermanentError,
-            "its content filter refuses it",
+            "the content filter refuses it",
             status=400,
             about="filtered",
         ),
