@@ -1,13 +1,14 @@
 """Runs each test of this folder on every server of the run. On one server the tables are in a separate schema.
 
 Tests that begin without tables, or that are marked `in_public`, choose the schema themselves. Slow tests are
-marked `newest` and run on one server only.
+marked `newest` and run on one server only. On the oldest server, a test runs with the first of its parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from contentq.database.connect import connect as open_connection
@@ -17,6 +18,8 @@ from tests.sql.waiters import Waiter
 from tests.support.databases import Connection
 from tests.support.queue import Queue
 from tests.support.servers import Server, Servers, servers_of
+
+HERE = Path(__file__).parent
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,6 +37,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if _is_marked(metafunc, "newest"):
             names = [servers.default.name]
         metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out, on the oldest server, tests that differ from an earlier one only in their parameters."""
+    default = servers_of(config).default.name
+    seen: set[tuple[str, str]] = set()
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        server = default if callspec is None else callspec.params.get("server", default)
+        test = (item.nodeid.partition("[")[0], server)
+        is_repeated = server != default and item.path.is_relative_to(HERE) and test in seen
+        (left_out if is_repeated else kept).append(item)
+        seen.add(test)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
 def _is_marked(metafunc: pytest.Metafunc, name: str) -> bool:
