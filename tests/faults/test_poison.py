@@ -81,7 +81,7 @@ def test_child_of_a_handler_that_forks_does_not_go_on_as_a_worker(scene: Scene, 
     assert scene.count("status = 'completed' AND attempt = 1 AND (result->>'pid')::integer = %s", worker.pid) == 6
     worker.send(signal.SIGTERM)
     assert worker.end() == 0
-    assert worker.log().count("its child came back") >= 1
+    assert worker.log().count("its child process returned") >= 1
     assert {event["pid"] for event in scene.events("end")} == {worker.pid}
     assert scene.audit() == []
 

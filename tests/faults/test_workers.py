@@ -75,7 +75,7 @@ def test_frozen_worker_finds_its_tasks_gone(scene: Scene, freeze_seconds: float)
     eventually(lambda: (scene.now() - began).total_seconds() >= freeze_seconds, within=2 * freeze_seconds)
     frozen.send(signal.SIGCONT)
 
-    eventually(lambda: "worker given up" in frozen.log(), within=10)
+    eventually(lambda: "registration lost" in frozen.log(), within=10)
     eventually(lambda: frozen.log().count("registered worker=") == 2, within=10)
     eventually(lambda: frozen.log().count("reason=lost") + _refused(frozen.log()) == 10)
     assert frozen.log().count("reason=lost") >= 5
