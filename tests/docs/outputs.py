@@ -6,9 +6,11 @@ import re
 
 _CHANGING = [
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-]\d\d)?"), "<time>"),
-    (re.compile(r"\d\d:\d\d:\d\d\.\d+"), "<duration>"),
+    (re.compile(r"\d\d:\d\d:\d\d(\.\d+)?"), "<duration>"),
     (re.compile(r"\btook \d+\.\d\d s\b"), "took <seconds>"),
     (re.compile(r"\b\d+ seconds? ago\b"), "<age>"),
+    (re.compile(r"(?<=  )\d+[smhd](?=  )"), "<age>"),  # a column of a table
+    (re.compile(r"\bworker \d+ \(.+?, pid \d+\)"), "worker <worker>"),
     (re.compile(r"task-[0-9a-f]{32}"), "<task id>"),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": <seconds>'),
     # The test provider replaces OpenAI.
@@ -19,6 +21,14 @@ _CHANGING = [
     (re.compile(r" {2,}"), " "),
     (re.compile(r"^ | $", re.MULTILINE), ""),
 ]
+
+
+def is_output(printed: str, documented: str) -> bool:
+    """Whether a document shows what was printed; if it ends with a line `…`, the first lines of it."""
+    actual, expected = comparable(printed).splitlines(), comparable(documented).splitlines()
+    if expected[-1:] == ["…"]:
+        return actual[: len(expected) - 1] == expected[:-1] and len(actual) >= len(expected)
+    return actual == expected
 
 
 def comparable(text: str) -> str:

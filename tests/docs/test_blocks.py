@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import BLOCK_OPTIONS, ROOT, SECTION_OPTIONS, Block, Section, sections
-from tests.docs.outputs import comparable
+from tests.docs.outputs import is_output
 from tests.docs.running import LANGUAGES, Run
 
 ALL = list(sections())
@@ -30,7 +30,7 @@ def test_blocks_run_and_print_what_the_document_says(section: Section, run: Call
         if "file" in block.options:
             running.write(block.options["file"], block.text)
         elif block.language == "text":
-            assert comparable(printed) == comparable(block.text), block.place
+            assert is_output(printed, block.text), f"{block.place} prints:\n{printed}"
         else:
             printed = running.run(block)
 
