@@ -267,7 +267,7 @@ DECLARE
             "group_errors", "shorten", "latency",
             "explain", "explain_waiting", "explain_own", "explain_account", "explain_workers", "explain_fleet",
             "explain_order", "explain_ahead", "explain_before", "explain_fair", "explain_aging", "rough_duration",
-            "is_ready", "is_of", "is_batch_wanted", "has_answer", "blocked_accounts", "account_room", "account_fits",
+            "is_ready", "is_of", "is_batch_wanted", "has_answer", "left_out_accounts", "account_room", "account_fits",
             "open_categories", "budget_key",
             "has_budgets", "budgets_of", "budget_room", "budget_refusals", "budget_holds", "budget_spent",
             "budget_start", "budget_end", "used_up_budgets", "over_budget", "explain_budgets", "median_duration", "misses_deadline",

@@ -906,47 +906,6 @@ $$;
 
 COMMENT ON FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) IS 'The bytes of these requests of a batch that the worker leases, including those for which no task waits any more.';
 
--- Name: blocked_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
-
-CREATE FUNCTION contentq.blocked_accounts() RETURNS bigint[]
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_sort TO 'off'
-    SET jit TO 'off'
-    AS $$
-DECLARE
-    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
-    now_ constant timestamptz := clock_timestamp();
-    blocked bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
-BEGIN
-    IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
-       IS NOT NULL
-    THEN
-        blocked := blocked || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
-            SELECT a.id
-            FROM (
-                SELECT t.account_id, count(*) AS running
-                FROM public.content_generation_tasks AS t
-                WHERE t.status COLLATE "C" = 'processing'
-                GROUP BY t.account_id
-            ) AS r
-            -- LIMIT: no plan counts again for each account.
-            CROSS JOIN LATERAL (
-                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
-            ) AS a
-            WHERE a.max_running <= r.running
-        );
-    END IF;
-    RETURN blocked;
-END;
-$$;
-
--- Name: FUNCTION blocked_accounts(); Type: COMMENT; Schema: contentq; Owner: -
-
-COMMENT ON FUNCTION contentq.blocked_accounts() IS 'Internal: the accounts that are paused or at max_running.';
-
 -- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone
@@ -2122,7 +2081,7 @@ DECLARE
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
-    blocked bigint[] := contentq.blocked_accounts();
+    blocked bigint[] := contentq.left_out_accounts();
     is_plain boolean;
     due_at timestamptz;
     due bigint[];
@@ -2186,7 +2145,7 @@ BEGIN
         INTO chosen
         FROM contentq.admit(
             contentq.choose_answered(
-                choose_ready.max_tasks, only_categories, contentq.blocked_accounts(), '{}'::bigint[]),
+                choose_ready.max_tasks, only_categories, contentq.left_out_accounts(), '{}'::bigint[]),
             '{}'::bigint[]) AS a;
         RETURN;
     END IF;
@@ -2318,7 +2277,7 @@ BEGIN
     -- Blocked tasks may include some whose batch answer has arrived and is already paid for.
     IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
         part := contentq.choose_answered(
-            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.blocked_accounts(), chosen);
+            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.left_out_accounts(), chosen);
         IF cardinality(part) > 0 THEN
             SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
             chosen := chosen || kept.admitted;
@@ -5257,7 +5216,7 @@ CREATE FUNCTION contentq.explain_waiting(task public.content_generation_tasks) R
 DECLARE
     most_read constant integer := 10000;
     most_lists constant integer := 5;
-    blocked constant bigint[] := contentq.blocked_accounts();
+    blocked constant bigint[] := contentq.left_out_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
     -- Categories that a budget of all accounts blocks, except the task's own category.
     blocked_categories constant text[] := ARRAY(
@@ -7318,6 +7277,47 @@ $$;
 -- Name: FUNCTION leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.leave_gate(worker_id bigint, id bigint, attempt integer, key text, outcome text, resume_at timestamp with time zone, message text, usage text) IS 'Reports the outcome of a call behind a gate that this attempt has entered (answered, refused, exhausted, unanswered), and its cost; the attempt continues. Returns whether the report counted.';
+
+-- Name: left_out_accounts(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.left_out_accounts() RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+DECLARE
+    -- A constant: PostgreSQL cannot use an index to compare with a volatile function.
+    now_ constant timestamptz := clock_timestamp();
+    blocked bigint[] := ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.paused_until > now_);
+BEGIN
+    IF (SELECT a.max_running FROM public.accounts AS a WHERE a.max_running IS NOT NULL ORDER BY a.max_running LIMIT 1)
+       IS NOT NULL
+    THEN
+        blocked := blocked || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
+            SELECT a.id
+            FROM (
+                SELECT t.account_id, count(*) AS running
+                FROM public.content_generation_tasks AS t
+                WHERE t.status COLLATE "C" = 'processing'
+                GROUP BY t.account_id
+            ) AS r
+            -- LIMIT: no plan counts again for each account.
+            CROSS JOIN LATERAL (
+                SELECT l.id, l.max_running FROM public.accounts AS l WHERE l.id = r.account_id LIMIT 1
+            ) AS a
+            WHERE a.max_running <= r.running
+        );
+    END IF;
+    RETURN blocked;
+END;
+$$;
+
+-- Name: FUNCTION left_out_accounts(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.left_out_accounts() IS 'Internal: the accounts that are paused or at max_running.';
 
 -- Name: lock_holder(xid); Type: FUNCTION; Schema: contentq; Owner: -
 

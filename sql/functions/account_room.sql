@@ -1,7 +1,7 @@
 -- Counts how many more tasks of an account may start now under its cap.
 -- Called by: admit(), under the lock of the account's place; explain().
 -- starting: tasks of the account that are about to start and are not processing yet.
--- Locks: nothing. Returns: 0 or more; NULL if the account has no cap. blocked_accounts() checks pauses.
+-- Locks: nothing. Returns: 0 or more; NULL if the account has no cap. left_out_accounts() checks pauses.
 CREATE OR REPLACE FUNCTION contentq.account_room(account public.accounts, starting integer DEFAULT 0)
 RETURNS integer
 LANGUAGE plpgsql

@@ -3,7 +3,7 @@
 -- Locks: the chosen tasks, skipping tasks that other sessions have locked, so it never waits; also as admit() does.
 -- Returns: their ids; and whether to claim again in a moment, because more tasks may be free than were found.
 --
--- Steps: leave out accounts that are paused or at their cap (blocked_accounts()); go through priorities from the highest down,
+-- Steps: leave out accounts that are paused or at their cap (left_out_accounts()); go through priorities from the highest down,
 -- inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and
 -- categories that have no room.
 -- It remembers places and blocked accounts in the worker's row of claimers. If that row is locked, it remembers nothing.
@@ -34,7 +34,7 @@ DECLARE
     settings contentq.settings;
     memory jsonb;
     remembered jsonb;
-    blocked bigint[] := contentq.blocked_accounts();
+    blocked bigint[] := contentq.left_out_accounts();
     is_plain boolean;
     due_at timestamptz;
     due bigint[];
@@ -98,7 +98,7 @@ BEGIN
         INTO chosen
         FROM contentq.admit(
             contentq.choose_answered(
-                choose_ready.max_tasks, only_categories, contentq.blocked_accounts(), '{}'::bigint[]),
+                choose_ready.max_tasks, only_categories, contentq.left_out_accounts(), '{}'::bigint[]),
             '{}'::bigint[]) AS a;
         RETURN;
     END IF;
@@ -230,7 +230,7 @@ BEGIN
     -- Blocked tasks may include some whose batch answer has arrived and is already paid for.
     IF is_limited AND cardinality(chosen) < choose_ready.max_tasks THEN
         part := contentq.choose_answered(
-            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.blocked_accounts(), chosen);
+            choose_ready.max_tasks - cardinality(chosen), only_categories, contentq.left_out_accounts(), chosen);
         IF cardinality(part) > 0 THEN
             SELECT a.* INTO kept FROM contentq.admit(part, chosen) AS a;
             chosen := chosen || kept.admitted;

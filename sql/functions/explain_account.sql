@@ -1,5 +1,5 @@
 -- Explains why no task of an account in a category may start.
--- Called by: explain_waiting(). blocked: the result of blocked_accounts(). category: '' for none.
+-- Called by: explain_waiting(). blocked: the result of left_out_accounts(). category: '' for none.
 -- has_answer: whether a batch answer is ready for the task; budgets do not apply then.
 -- Locks: nothing. Returns: one line for each reason; no rows if a task may start.
 CREATE OR REPLACE FUNCTION contentq.explain_account(account public.accounts, blocked bigint[], category text, has_answer boolean)

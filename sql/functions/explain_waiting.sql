@@ -1,7 +1,7 @@
 -- Explains why a waiting task is not running: its own state, its account, the workers, and the tasks ahead of it.
 -- Called by: explain(). Locks: nothing. Returns: one line for each reason; only "ready: ..." if the next claim claims it.
 --
--- Each condition is a function that claim() also calls: is_ready(), blocked_accounts(), account_room(), budget_room(),
+-- Each condition is a function that claim() also calls: is_ready(), left_out_accounts(), account_room(), budget_room(),
 -- open_categories(), worker_wait() and what it calls, median_duration(), ready_accounts(), fair_accounts(), fair_quotas(),
 -- aged_tasks(). The tasks ahead depend on the categories of the claiming worker. They are counted for each list of
 -- categories of live workers, five at most, and reported for the one with the fewest tasks ahead. It reads 10,000 tasks at
@@ -16,7 +16,7 @@ AS $$
 DECLARE
     most_read constant integer := 10000;
     most_lists constant integer := 5;
-    blocked constant bigint[] := contentq.blocked_accounts();
+    blocked constant bigint[] := contentq.left_out_accounts();
     is_fair constant boolean := (SELECT s.claim_order = 'fair' FROM contentq.settings AS s);
     -- Categories that a budget of all accounts blocks, except the task's own category.
     blocked_categories constant text[] := ARRAY(

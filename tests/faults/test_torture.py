@@ -55,7 +55,7 @@ def test_nothing_is_lost_or_done_twice_under_random_faults(
 
 LIMITS = {
     "account_room": [("AND t.account_id = account.id", "AND false")],
-    "blocked_accounts": [("a.max_running <= r.running", "false"), ("a.max_running = 0", "false")],
+    "left_out_accounts": [("a.max_running <= r.running", "false"), ("a.max_running = 0", "false")],
     "gate_state": [
         ("running := contentq.gate_running(gate.key)", "running := 0"),
         ("gate.opens_at > now_", "false"),

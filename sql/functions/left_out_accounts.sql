@@ -2,7 +2,7 @@
 -- Called by: choose_ready(), explain(). Locks: nothing. Returns: their ids; usually none.
 -- Budgets are checked when a task is about to start (see admit()), because spending is a sum.
 -- Caps are counted from running tasks, of which there are few; accounts with a cap that run nothing are not read.
-CREATE OR REPLACE FUNCTION contentq.blocked_accounts()
+CREATE OR REPLACE FUNCTION contentq.left_out_accounts()
 RETURNS bigint[]
 LANGUAGE plpgsql
 VOLATILE
@@ -39,5 +39,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.blocked_accounts() IS
+COMMENT ON FUNCTION contentq.left_out_accounts() IS
     'Internal: the accounts that are paused or at max_running.';
