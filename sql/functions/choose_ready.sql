@@ -3,8 +3,8 @@
 -- Locks: the chosen tasks, skipping tasks that other sessions have locked, so it never waits; also as admit() does.
 -- Returns: their ids; and whether to claim again in a moment, because more tasks may be free than were found.
 --
--- Steps: leave out accounts that are paused or at their cap (left_out_accounts()); go through priorities from the highest down,
--- inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and
+-- Steps: leave out accounts that are paused or at their cap (left_out_accounts()); go through priorities from the highest
+-- down, inside one in strict or fair order; filter by caps and budgets (admit()); choose again without the accounts and
 -- categories that have no room.
 -- It remembers places and blocked accounts in the worker's row of claimers. If that row is locked, it remembers nothing.
 CREATE OR REPLACE FUNCTION contentq.choose_ready(
