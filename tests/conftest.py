@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         EVERY_VERSION,
         action="store_true",
-        help="run tests/sql on every PostgreSQL there is, and what builds, installs, downloads or measures",
+        help="run tests/sql on the oldest PostgreSQL too, and what builds, installs, downloads or measures",
     )
 
 
