@@ -4181,7 +4181,7 @@ BEGIN
     gate.noise := 0;
     gate.noise_at := now_;
     IF gate.cut_twice THEN
-        gate.peak := 0.95 / 0.75 * gate.peak;
+        gate.peak := 0.92 / 0.75 * gate.peak;
         gate.grown := 0;
     END IF;
     RETURN gate;
@@ -5921,7 +5921,7 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak
-                 * least(0.95 + 0.09 * c.cycles, 1.22)
+                 * least(0.92 + 0.09 * c.cycles, 1.19)
                  * power(2, least(greatest(0, c.cycles - 3) * 1.25, 30))
         END
     )
@@ -5968,6 +5968,40 @@ $$;
 -- Name: FUNCTION gate_rate(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) IS 'Internal: the rate at which the running tasks of a gate started, in tasks per second.';
+
+-- Name: gate_refusals(contentq.gates, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint) RETURNS record
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT count(*),
+           count(*) FILTER (WHERE e.id > (gate_refusals.gate).folded_id),
+           count(*) FILTER (WHERE e.began_at >= e.first_at),
+           min(e.at),
+           min(e.calls)
+    FROM (
+        SELECT e.*, min(e.at) OVER () AS first_at
+        FROM (
+            SELECT e.*
+            FROM contentq.gate_events AS e
+            WHERE e.key = (gate_refusals.gate).key
+            ORDER BY e.key DESC, e.id DESC
+            LIMIT 1000
+        ) AS e
+        WHERE e.kind <> 'unanswered'
+          AND e.began_at >= gate_refusals.since
+          AND ((gate_refusals.gate).cut_share IS NOT NULL
+               OR e.at > gate_refusals.now_ - (e.at - e.began_at) - make_interval(
+                      secs => CASE WHEN (gate_refusals.gate).peak IS NULL THEN 10
+                                   ELSE contentq.gate_cycle((gate_refusals.gate).peak) END
+                  ))
+    ) AS e;
+$$;
+
+-- Name: FUNCTION gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint) IS 'Internal: sums up the refusals of a gate that its pace is judged by.';
 
 -- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6892,6 +6926,7 @@ DECLARE
         gate.is_ramping OR coalesce(pace >= gate.peak, false);
     used_up contentq.gate_events;
     seen record;
+    settled record;
     claimed float8;
     expected float8;
     seconds float8;
@@ -6899,7 +6934,6 @@ DECLARE
     rate float8;
     accepted float8;
     deviations float8;
-    window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -6925,26 +6959,7 @@ BEGIN
         RETURN gate;
     END IF;
 
-    SELECT count(*) AS refused,
-           count(*) FILTER (WHERE e.id > gate.folded_id) AS new,
-           count(*) FILTER (WHERE e.began_at >= e.first_at) AS refused_since,
-           min(e.at) AS first_at,
-           min(e.calls) AS first_calls
-    INTO seen
-    FROM (
-        SELECT e.*, min(e.at) OVER () AS first_at
-        FROM (
-            SELECT e.*
-            FROM contentq.gate_events AS e
-            WHERE e.key = gate.key
-            ORDER BY e.key DESC, e.id DESC
-            LIMIT 1000
-        ) AS e
-        WHERE e.kind <> 'unanswered'
-          AND e.began_at >= gate.cut_at
-          AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => window_seconds) - (e.at - e.began_at))
-    ) AS e;
+    SELECT r.* INTO seen FROM contentq.gate_refusals(gate, gate.cut_at, now_) AS r;
     IF seen.new = 0 THEN
         RETURN gate;
     END IF;
@@ -6968,7 +6983,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
+                gate.grown := 0.08 / 0.09 * contentq.gate_cycle(gate.peak);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -6976,9 +6991,16 @@ BEGIN
         END CASE;
     END IF;
 
+    SELECT r.* INTO settled FROM contentq.gate_refusals(gate, gate.cut_at + interval '1 second', now_) AS r;
+    IF settled.refused > 0 THEN
+        seen := settled;
+    END IF;
+    claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
+    IF settled.refused = 0 AND (claimed < 20 OR seen.refused_since <= 0.5 * claimed) THEN
+        RETURN gate;
+    END IF;
     -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
     -- pace worked.
-    claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
     deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
@@ -7017,7 +7039,7 @@ BEGIN
     THEN
         -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
         -- pace, not to the clock: late workers start a little less than the pace allows.
-        rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
+        rate := gate.peak * (0.92 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
                 * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
                 / (1 - noise);
     END IF;
@@ -10566,7 +10588,7 @@ BEGIN
         ) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
-            gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
+            gate.grown := 0.08 / 0.09 * contentq.gate_cycle(gate.peak);
         END IF;
     END IF;
     UPDATE contentq.gates AS g

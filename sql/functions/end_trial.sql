@@ -12,7 +12,7 @@ BEGIN
     gate.noise := 0;
     gate.noise_at := now_;
     IF gate.cut_twice THEN
-        gate.peak := 0.95 / 0.75 * gate.peak;
+        gate.peak := 0.92 / 0.75 * gate.peak;
         gate.grown := 0;
     END IF;
     RETURN gate;

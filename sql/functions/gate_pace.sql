@@ -2,8 +2,8 @@
 -- Called by: gate_state(), spend_gate(), judge_refusals(), and the view gate_status. Locks: nothing.
 -- Returns: tasks per second; NULL if nothing limits them.
 --
--- The learned pace starts at 0.95 of the rate that the provider accepted when it last refused (peak) and grows by 0.09 of
--- the peak in each cycle (see gate_cycle()). So refusals come soon after it passes the limit, and rarely. Above 1.22 of the
+-- The learned pace starts at 0.92 of the rate that the provider accepted when it last refused (peak) and grows by 0.09 of
+-- the peak in each cycle (see gate_cycle()). So refusals come soon after it passes the limit, and rarely. Above 1.19 of the
 -- peak it doubles every four seconds: the limit was raised. grown counts the seconds in which the pace was the limit. While
 -- ramping, because little is known about the limit, it doubles each second, or in the time of 5 tasks.
 CREATE OR REPLACE FUNCTION contentq.gate_pace(gate contentq.gates)
@@ -19,7 +19,7 @@ AS $$
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak
-                 * least(0.95 + 0.09 * c.cycles, 1.22)
+                 * least(0.92 + 0.09 * c.cycles, 1.19)
                  * power(2, least(greatest(0, c.cycles - 3) * 1.25, 30))
         END
     )

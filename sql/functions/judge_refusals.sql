@@ -1,8 +1,12 @@
 -- Evaluates what refused calls mean for the pace of a gate.
 -- Called by: judge_gate(). Locks: nothing. Returns: the new row of the gate, not stored.
 -- It considers attempts that began after the last cut (cut_at, when the workers had claimed cut_calls) and were refused
--- within the last cycle, plus the duration of the calls; earlier attempts are an echo of the cut. It compares them with the
--- claims since the first of them was reported.
+-- within the last cycle, plus the duration of the calls. It compares them with the claims since the first of them was
+-- reported.
+--
+-- Refusals right after a cut may be its echo: the provider's window is used up, or its slots are taken, by calls from before
+-- the cut. So attempts that began within a second of it count only if they show a pace that is far too high: more than
+-- half of at least 20 were refused.
 --
 -- Some providers refuse a share of all calls at any pace. Only a trial can show that: while cut_share is set, the pace
 -- stays below the value after the cut. If as much is refused as before, the pace is cut again, by a quarter. If that makes
@@ -31,6 +35,7 @@ DECLARE
         gate.is_ramping OR coalesce(pace >= gate.peak, false);
     used_up contentq.gate_events;
     seen record;
+    settled record;
     claimed float8;
     expected float8;
     seconds float8;
@@ -38,7 +43,6 @@ DECLARE
     rate float8;
     accepted float8;
     deviations float8;
-    window_seconds constant float8 := CASE WHEN gate.peak IS NULL THEN 10 ELSE contentq.gate_cycle(gate.peak) END;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -64,26 +68,7 @@ BEGIN
         RETURN gate;
     END IF;
 
-    SELECT count(*) AS refused,
-           count(*) FILTER (WHERE e.id > gate.folded_id) AS new,
-           count(*) FILTER (WHERE e.began_at >= e.first_at) AS refused_since,
-           min(e.at) AS first_at,
-           min(e.calls) AS first_calls
-    INTO seen
-    FROM (
-        SELECT e.*, min(e.at) OVER () AS first_at
-        FROM (
-            SELECT e.*
-            FROM contentq.gate_events AS e
-            WHERE e.key = gate.key
-            ORDER BY e.key DESC, e.id DESC
-            LIMIT 1000
-        ) AS e
-        WHERE e.kind <> 'unanswered'
-          AND e.began_at >= gate.cut_at
-          AND (gate.cut_share IS NOT NULL
-               OR e.at > now_ - make_interval(secs => window_seconds) - (e.at - e.began_at))
-    ) AS e;
+    SELECT r.* INTO seen FROM contentq.gate_refusals(gate, gate.cut_at, now_) AS r;
     IF seen.new = 0 THEN
         RETURN gate;
     END IF;
@@ -107,7 +92,7 @@ BEGIN
                 gate.noise := seen.refused / claimed;
                 gate.noise_at := now_;
                 gate.peak := gate.cut_from;
-                gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
+                gate.grown := 0.08 / 0.09 * contentq.gate_cycle(gate.peak);
                 gate.cut_share := NULL;
                 RETURN gate;
             ELSE
@@ -115,9 +100,16 @@ BEGIN
         END CASE;
     END IF;
 
+    SELECT r.* INTO settled FROM contentq.gate_refusals(gate, gate.cut_at + interval '1 second', now_) AS r;
+    IF settled.refused > 0 THEN
+        seen := settled;
+    END IF;
+    claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
+    IF settled.refused = 0 AND (claimed < 20 OR seen.refused_since <= 0.5 * claimed) THEN
+        RETURN gate;
+    END IF;
     -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
     -- pace worked.
-    claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
     expected := claimed * greatest(1.5 * noise, small);
     deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
@@ -156,7 +148,7 @@ BEGIN
     THEN
         -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
         -- pace, not to the clock: late workers start a little less than the pace allows.
-        rate := gate.peak * (0.95 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
+        rate := gate.peak * (0.92 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
                 * (1 - contentq.gate_refused(gate)::float8 / greatest(judge_refusals.calls - gate.cut_calls, 1))
                 / (1 - noise);
     END IF;

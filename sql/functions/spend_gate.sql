@@ -45,7 +45,7 @@ BEGIN
         ) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
-            gate.grown := 0.05 / 0.09 * contentq.gate_cycle(gate.peak);
+            gate.grown := 0.08 / 0.09 * contentq.gate_cycle(gate.peak);
         END IF;
     END IF;
     UPDATE contentq.gates AS g

@@ -127,6 +127,47 @@ def test_refusals_of_what_began_before_the_cut_do_not_cut_again(queue: Queue) ->
     assert state(queue, "peak") == peak
 
 
+def refuse_all(queue: Queue, worker: int, seconds: float) -> None:
+    """A provider refuses every call that starts within this time."""
+    for _ in range(round(seconds / 0.1)):
+        queue.let_gate_time_pass(0.1)
+        for task in held(queue, worker, 10):
+            queue.refuse(task, GATE)
+
+
+def test_refusals_right_after_a_cut_are_its_echo_and_later_ones_are_not(queue: Queue) -> None:
+    worker = queue.register(gate=GATE)
+    refuse_most(queue, worker)
+    held(queue, worker, 1)
+    peak = state(queue, "peak")
+    queue.run("UPDATE contentq.gates SET is_ramping = false, cut_at = clock_timestamp()")
+
+    refuse_all(queue, worker, 0.8)
+    assert queue.value("SELECT contentq.gate_refused(gates) FROM contentq.gates") >= 5
+    assert state(queue, "peak") == peak
+
+    queue.let_gate_time_pass(0.5)
+    refuse_all(queue, worker, 1)
+    assert state(queue, "peak") < 0.8 * peak
+
+
+def test_pace_that_was_cut_by_far_too_little_is_cut_again_at_once(queue: Queue) -> None:
+    worker = queue.register(gate=GATE)
+    refuse_most(queue, worker)
+    held(queue, worker, 1)
+    queue.run("UPDATE contentq.gates SET is_ramping = false, peak = 1000, cut_at = clock_timestamp()")
+    queue.let_gate_time_pass(0.1)
+    for task in held(queue, worker, 40):
+        queue.refuse(task, GATE)
+    queue.let_gate_time_pass(0.1)
+    for task in held(queue, worker, 40):
+        queue.refuse(task, GATE)
+    queue.let_gate_time_pass(0.1)
+    held(queue, worker, 1)
+
+    assert state(queue, "peak") < 500
+
+
 def test_nothing_left_closes_the_gate_until_then(queue: Queue) -> None:
     worker = queue.register(gate=GATE)
     task, *_ = held(queue, worker, 30)
