@@ -4706,7 +4706,7 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
                  ELSE format('the budget of account %s', r.of_account_id) END,
             CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
             CASE r.period WHEN 'day' THEN 'for today' ELSE 'for this month' END),
-        round(r.spent, 4),
+        round(r.spent, d.decimals),
         r.amount,
         contentq.budget_end(r.period),
         CASE
@@ -4718,13 +4718,14 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
                            CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
                            format('--period %s', r.period))
         END,
-        round(r.reserved, 4),
+        round(r.reserved, d.decimals),
         format(CASE r.running WHEN 1 THEN '%s task is running' ELSE '%s tasks are running' END, r.running),
-        round(r.expected, 4),
+        round(r.expected, d.decimals),
         CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
              ELSE 'without a category' END
     )
     FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
+    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 2) AS decimals) AS d
     ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
 $_$;
 
@@ -8359,7 +8360,7 @@ BEGIN
                            CASE each.period WHEN 'day' THEN 'today' ELSE 'this month' END,
                            CASE WHEN each.is_used_up THEN 'is used up'
                                 ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
-                           round(each.spent, 4), each.amount);
+                           round(each.spent, greatest(4, scale(trim_scale(each.amount)) + 2)), each.amount);
     END LOOP;
     IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('contentq_budgets', '');

@@ -359,6 +359,20 @@ class TestExplanation:
             "contentq budgets set AMOUNT --account 1 --period day",
         ]
 
+    def test_costs_of_a_tiny_budget_are_not_rounded_to_zero(self, queue: Queue) -> None:
+        worker = queue.register(SLOTS)
+        know(queue, 0.000005, 1, days_ago=0)
+        know(queue, 0.000003)
+        submit(queue, 2)
+        set_budget(queue, 0.00001, account_id=1, period="day")
+        assert len(claimed(queue, worker)) == 1
+        waiting = queue.value("SELECT id FROM content_generation_tasks WHERE status = 'pending'")
+
+        (line,) = queue.explain(waiting)
+
+        assert "0.0000050 of 0.00001 is spent, 0.0000050 is reserved" in line
+        assert "expected to cost 0.0000050" in line
+
     def test_unknown_cost_is_named(self, queue: Queue) -> None:
         worker = queue.register(SLOTS)
         submit(queue, 2, category="blog")
