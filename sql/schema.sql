@@ -6431,9 +6431,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks a worker with several gates may claim now; if none, how long until it may, and why.';
 
--- Name: group_errors(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: group_errors(timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.group_errors(since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(error text, tasks bigint, failed bigint, timeout bigint, retrying bigint, accounts bigint, first_at timestamp with time zone, last_at timestamp with time zone, example text, example_message text)
+CREATE FUNCTION contentq.group_errors(since timestamp with time zone DEFAULT NULL::timestamp with time zone, newest bigint DEFAULT NULL::bigint) RETURNS TABLE(error text, tasks bigint, failed bigint, timeout bigint, retrying bigint, accounts bigint, first_at timestamp with time zone, last_at timestamp with time zone, example text, example_message text)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -6442,17 +6442,25 @@ CREATE FUNCTION contentq.group_errors(since timestamp with time zone DEFAULT NUL
 BEGIN
     RETURN QUERY
     WITH failures AS (
-        SELECT t.id, t.status, t.account_id, t.updated_at, translate(left(t.error_message, 500), '123456789', '000000000') AS message
-        FROM public.content_generation_tasks AS t
-        WHERE t.status IN ('failed', 'timeout')
-          AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
-        UNION ALL
-        SELECT t.id, t.status, t.account_id, t.updated_at, translate(left(t.error_message, 500), '123456789', '000000000')
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'pending'
-          AND t.retry_count > 0
-          AND t.error_message IS NOT NULL
-          AND (group_errors.since IS NULL OR t.updated_at >= group_errors.since)
+        SELECT e.*, translate(left(e.error_message, 500), '123456789', '000000000') AS message
+        FROM (
+            (SELECT t.id, t.status, t.account_id, t.updated_at, t.error_message
+             FROM public.content_generation_tasks AS t
+             WHERE t.status IN ('failed', 'timeout')
+             ORDER BY t.id DESC
+             LIMIT group_errors.newest)
+            UNION ALL
+            (SELECT t.id, t.status, t.account_id, t.updated_at, t.error_message
+             FROM public.content_generation_tasks AS t
+             WHERE t.status = 'pending'
+               AND t.retry_count > 0
+             ORDER BY t.id DESC
+             LIMIT group_errors.newest)
+            ORDER BY 1 DESC
+            LIMIT group_errors.newest
+        ) AS e
+        WHERE (group_errors.since IS NULL OR e.updated_at >= group_errors.since)
+          AND (e.status <> 'pending' OR e.error_message IS NOT NULL)
     ),
     -- Many messages differ only in digits, which error_group() ignores. Grouping them first is faster: error_group() is
     -- slow.
@@ -6464,7 +6472,7 @@ BEGIN
                count(*) FILTER (WHERE f.status = 'pending') AS retrying,
                min(f.updated_at) AS first_at,
                max(f.updated_at) AS last_at,
-               max(f.id) AS newest
+               max(f.id) AS last_id
         FROM failures AS f
         GROUP BY f.message, f.account_id
     ),
@@ -6476,7 +6484,7 @@ BEGIN
                count(DISTINCT m.account_id) AS accounts,
                min(m.first_at) AS first_at,
                max(m.last_at) AS last_at,
-               max(m.newest) AS newest
+               max(m.last_id) AS last_id
         FROM messages AS m
         GROUP BY contentq.error_group(m.message)
     )
@@ -6484,14 +6492,14 @@ BEGIN
            date_trunc('second', k.first_at), date_trunc('second', k.last_at),
            t.task_id::text, contentq.shorten(t.error_message, 1000)
     FROM kinds AS k
-    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[k.newest])
+    JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[k.last_id])
     ORDER BY 2 DESC, k.last_at DESC, k.error;
 END;
 $$;
 
--- Name: FUNCTION group_errors(since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION group_errors(since timestamp with time zone, newest bigint); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.group_errors(since timestamp with time zone) IS 'The errors of tasks that failed, timed out or wait for a retry (since a time), by kind: messages are equal without numbers, ids and quoted text.';
+COMMENT ON FUNCTION contentq.group_errors(since timestamp with time zone, newest bigint) IS 'The errors of tasks that failed, timed out or wait for a retry (since a time; of the newest tasks), by kind: messages are equal without numbers, ids and quoted text.';
 
 -- Name: has_answer(bigint, text, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -13355,6 +13363,10 @@ CREATE INDEX content_generation_tasks_ready_deadline_idx ON public.content_gener
 -- Name: content_generation_tasks_ready_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_ready_idx ON public.content_generation_tasks USING btree (priority DESC, submitted_at, id) WHERE (((status)::text = 'pending'::text) AND (scheduled_at IS NULL));
+
+-- Name: content_generation_tasks_retrying_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_retrying_idx ON public.content_generation_tasks USING btree (id) WHERE (((status)::text = 'pending'::text) AND (retry_count > 0));
 
 -- Name: content_generation_tasks_revoked_idx; Type: INDEX; Schema: public; Owner: -
 

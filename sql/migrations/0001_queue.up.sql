@@ -225,7 +225,10 @@ INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column)
      '(completed_at) WHERE status = ''completed''', NULL),
     -- Read by requeue_matching() and cleanup_failed(), in order.
     ('content_generation_tasks', 'content_generation_tasks_failed_idx', '(id) WHERE status IN (''failed'', ''timeout'')',
-     NULL);
+     NULL),
+    -- Read by group_errors(); empty unless attempts fail.
+    ('content_generation_tasks', 'content_generation_tasks_retrying_idx',
+     '(id) WHERE status = ''pending'' AND retry_count > 0', NULL);
 
 -- Collects everything that prevents taking over existing tables.
 DO $$

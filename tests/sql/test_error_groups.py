@@ -100,6 +100,23 @@ def test_only_errors_since_a_time_are_counted(queue: Queue) -> None:
     assert queue.values("SELECT error FROM contentq.group_errors(%s)", since) == ["after"]
 
 
+def test_only_the_newest_tasks_with_an_error_are_counted_and_read(queue: Queue) -> None:
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, status, retry_count, error_message) "
+        "SELECT %s, CASE n %% 4 WHEN 0 THEN 'failed' ELSE 'pending' END, CASE n %% 4 WHEN 1 THEN 1 ELSE 0 END, "
+        "CASE WHEN n %% 4 <= 1 THEN 'said ' || n END FROM generate_series(1, 8000) AS n",
+        queue.account,
+    )
+    queue.run("ANALYZE content_generation_tasks")
+
+    (row,) = queue.rows("SELECT * FROM contentq.group_errors(newest => 100)")
+    read = scans(queue, "SELECT * FROM contentq.group_errors(newest => 100)")
+
+    assert (row["tasks"], row["failed"], row["retrying"]) == (100, 50, 50)
+    assert row["example_message"] == "said 8000"
+    assert (read.sequential, read.rows <= 250) == (0, True), read
+
+
 def test_long_message_is_shown_in_part(queue: Queue) -> None:
     queue.add(status="failed", error_message="x" * 50_000)
 

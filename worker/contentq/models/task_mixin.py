@@ -424,6 +424,11 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "id",
             postgresql_where=text("status IN ('failed', 'timeout')"),
         ),
+        Index(
+            conv("content_generation_tasks_retrying_idx"),
+            "id",
+            postgresql_where=text("status = 'pending' AND retry_count > 0"),
+        ),
         {
             "comment": (
                 "The queue: one row follows one piece of content from its submission to its end. "

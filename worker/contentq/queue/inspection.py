@@ -77,7 +77,7 @@ _SHOW_JSON_WITH_CONTENT = """
         WHERE t.task_id = %s
     ) AS r"""
 
-_ERRORS = "SELECT * FROM contentq.group_errors(%s) LIMIT %s"
+_ERRORS = "SELECT * FROM contentq.group_errors(%s, %s) LIMIT %s"
 
 _BATCHES = """
     SELECT *
@@ -130,9 +130,14 @@ def task_as_json(connection: Connection, task_id: str, with_content: bool) -> st
     return found
 
 
-def error_groups(connection: Connection, since: datetime | None, limit: int) -> list[dict[str, Any]]:
-    """Groups the errors of tasks since a time by kind, most frequent first."""
-    return read_rows(connection, _ERRORS, [since, limit])
+def error_groups(
+    connection: Connection, since: datetime | None, limit: int, newest: int | None = None
+) -> list[dict[str, Any]]:
+    """Groups the errors of tasks since a time by kind, most frequent first.
+
+    newest: only this many tasks with an error, those with the highest ids.
+    """
+    return read_rows(connection, _ERRORS, [since, newest, limit])
 
 
 def batches(connection: Connection, names: list[str] | None, limit: int) -> list[dict[str, Any]]:

@@ -18,6 +18,9 @@ NAME = mark("Errors")
 
 MOST_SHOWN = 100
 
+NEWEST = 10_000
+"""Number of tasks with an error that are read, newest first."""
+
 SINCE = {
     "1h": (timedelta(hours=1), mark("the last hour")),
     "1d": (timedelta(days=1), mark("the last day")),
@@ -36,8 +39,15 @@ def show_errors(page: Page) -> Response:
     ago, _ = SINCE[chosen]
     with page.database.reading() as connection:
         since = None if ago is None else inspection.now(connection) - ago
-        groups = read_part(connection, inspection.error_groups, since, MOST_SHOWN)
-    return page.render("errors.html", groups=groups, chosen=chosen, SINCE=SINCE, MOST_SHOWN=MOST_SHOWN)
+        groups = read_part(connection, inspection.error_groups, since, MOST_SHOWN, NEWEST)
+    return page.render(
+        "errors.html",
+        groups=groups,
+        chosen=chosen,
+        SINCE=SINCE,
+        MOST_SHOWN=MOST_SHOWN,
+        NEWEST=NEWEST,
+    )
 
 
 ROUTES = [get(PATH, show_errors)]
