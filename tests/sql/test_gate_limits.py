@@ -221,3 +221,40 @@ def test_gate_that_someone_is_adding_holds_up_no_claim(queue: Queue, connect_que
     with operator.connection.transaction():
         operator.set_gate(GATE, requests_per_minute=60_000)
         assert len(held(queue, worker)) == 1
+
+
+def test_task_that_a_rescue_had_to_leave_still_counts(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
+    """A dead worker is removed even while one of its tasks is locked."""
+    queue.set_gate(GATE, max_running=2)
+    dead = queue.register(gate=GATE)
+    for _ in range(4):
+        queue.add()
+    locked, _ = [row["id"] for row in queue.claim(dead, 5)]
+    queue.silence(dead)
+    other = connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", locked)
+        assert queue.rescue() == 1
+    assert queue.value("SELECT count(*) FROM contentq.workers") == 0
+
+    assert len(queue.claim(queue.register(gate=GATE), 5)) == 1
+
+    assert queue.rescue() == 1
+    assert len(queue.claim(queue.register(gate=GATE), 5)) == 1
+
+
+@pytest.mark.parametrize("key", [GATE, "*"])
+def test_claim_that_commits_after_its_worker_has_left_still_counts(
+    queue: Queue, connect_queue: Callable[[], Queue], key: str
+) -> None:
+    queue.set_gate(key, max_running=2)
+    leaving = queue.register(gate=GATE)
+    for _ in range(5):
+        queue.add()
+    other = connect_queue()
+    with other.connection.transaction():
+        assert len(other.claim(leaving, 1)) == 1
+        queue.run("SELECT contentq.deregister_worker(%s)", leaving)
+
+    assert len(queue.claim(queue.register(gate=GATE), 5)) == 1
+    assert queue.claim(queue.register(gate=GATE), 5) == []

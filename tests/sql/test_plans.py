@@ -47,6 +47,9 @@ COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2, "claim besi
 HELD_BY_CALLER = 3 * BESIDE
 """Maximum tasks that the caller holds: a claim with several gates checks which are about to enter one."""
 
+HOLDERS = 6 * OTHERS
+"""Maximum rows of other workers that it reads: one of each worker, each time that it checks one of two gates."""
+
 AGED = 1_000
 """Tasks per priority that a claim checks for waiting longer than settings.aging."""
 
@@ -208,7 +211,7 @@ INDEXES = {
     "complete with usage": {"pkey"},
     "complete with content": {"pkey", "contents_pkey", "content_id_idx"},
     "deregister_worker": {"held_idx", "revoked_idx", "pkey"},
-    "enter_gate": {"pkey", "gate_idx"},
+    "enter_gate": {"pkey", "gate_idx", "held_idx"},
     "leave_gate": {"pkey"},
     "fail": {"pkey"},
     "heartbeat": {"revoked_idx", "pkey"},
@@ -315,7 +318,7 @@ def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(
         + (NAMED if call in CHANGES_NONE else 0)
         + COUNTS_RUNNING.get(call, 0) * running
         + (AGED if call == "claim with aging" else 0)
-        + (HELD_BY_CALLER if call == "claim with several gates" else 0)
+        + (HELD_BY_CALLER + HOLDERS if call == "claim with several gates" else 0)
         or sum(read.entries.values()) > EACH * read.changed + DEAD + COUNTS_RUNNING.get(call, 0) * running
         or not read.used <= INDEXES[call]
     ]
