@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +90,8 @@ class Runs:
         return self.futures[names, having].result()
 
     def alone(self, names: str) -> list[Findings]:
-        """The results of a scenario that runs alone."""
+        """The results of a scenario that runs alone, after all others."""
+        wait(self.futures.values())
         with running(self.databases, self.folders.mktemp("again"), [(names, GATE)], 1) as futures:
             return futures[names, GATE].result()
 
