@@ -4725,7 +4725,7 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
              ELSE 'without a category' END
     )
     FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
-    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 2) AS decimals) AS d
+    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 1) AS decimals) AS d
     ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
 $_$;
 
@@ -8404,7 +8404,7 @@ BEGIN
                            CASE each.period WHEN 'day' THEN 'today' ELSE 'this month' END,
                            CASE WHEN each.is_used_up THEN 'is used up'
                                 ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
-                           round(each.spent, greatest(4, scale(trim_scale(each.amount)) + 2)), each.amount);
+                           round(each.spent, greatest(4, scale(trim_scale(each.amount)) + 1)), each.amount);
     END LOOP;
     IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('contentq_budgets', '');

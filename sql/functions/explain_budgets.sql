@@ -1,6 +1,6 @@
 -- Explains which budgets allow no further task of an account in a category to start.
 -- Called by: explain_account(). category: '' for none. Locks: nothing. Returns: one line for each budget.
--- Costs have four decimals, or two more than the budget.
+-- Costs have four decimals, or one more than the budget.
 CREATE OR REPLACE FUNCTION contentq.explain_budgets(account_id bigint, category text)
 RETURNS SETOF text
 LANGUAGE sql
@@ -44,7 +44,7 @@ AS $$
              ELSE 'without a category' END
     )
     FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
-    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 2) AS decimals) AS d
+    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 1) AS decimals) AS d
     ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
 $$;
 

@@ -370,8 +370,8 @@ class TestExplanation:
 
         (line,) = queue.explain(waiting)
 
-        assert "0.0000050 of 0.00001 is spent, 0.0000050 is reserved" in line
-        assert "expected to cost 0.0000050" in line
+        assert "0.000005 of 0.00001 is spent, 0.000005 is reserved" in line
+        assert "expected to cost 0.000005" in line
 
     def test_unknown_cost_is_named(self, queue: Queue) -> None:
         worker = queue.register(SLOTS)
