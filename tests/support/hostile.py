@@ -22,7 +22,9 @@ def sending(first: bytes, again: bytes = b"") -> Iterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            # Closing a connection with unread bytes resets it, and the client may lose the answer.
+            await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0] or 0))
             writer.write(first)
             await writer.drain()
             while flood:
