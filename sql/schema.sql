@@ -906,6 +906,19 @@ $$;
 
 COMMENT ON FUNCTION contentq.batch_sizes(worker_id bigint, batch_id bigint, tending integer, ids bigint[], attempts integer[]) IS 'The bytes of these requests of a batch that the worker leases, including those for which no task waits any more.';
 
+-- Name: budget_cost(numeric, numeric); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.budget_cost(cost numeric, budget numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT round(budget_cost.cost, greatest(4, scale(trim_scale(budget_cost.budget)) + 1));
+$$;
+
+-- Name: FUNCTION budget_cost(cost numeric, budget numeric); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.budget_cost(cost numeric, budget numeric) IS 'Internal: a cost, rounded for a sentence about a budget.';
+
 -- Name: budget_end(text); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.budget_end(period text) RETURNS timestamp with time zone
@@ -4706,7 +4719,7 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
                  ELSE format('the budget of account %s', r.of_account_id) END,
             CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
             CASE r.period WHEN 'day' THEN 'for today' ELSE 'for this month' END),
-        round(r.spent, d.decimals),
+        contentq.budget_cost(r.spent, r.amount),
         r.amount,
         contentq.budget_end(r.period),
         CASE
@@ -4718,14 +4731,13 @@ CREATE FUNCTION contentq.explain_budgets(account_id bigint, category text) RETUR
                            CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
                            format('--period %s', r.period))
         END,
-        round(r.reserved, d.decimals),
+        contentq.budget_cost(r.reserved, r.amount),
         format(CASE r.running WHEN 1 THEN '%s task is running' ELSE '%s tasks are running' END, r.running),
-        round(r.expected, d.decimals),
+        contentq.budget_cost(r.expected, r.amount),
         CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
              ELSE 'without a category' END
     )
     FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
-    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 1) AS decimals) AS d
     ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
 $_$;
 
@@ -6083,50 +6095,14 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
-    SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
-    WITH RECURSIVE holders (id) AS (
-        -- One index lookup for each worker that holds tasks.
-        SELECT (SELECT t.worker_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
-                  AND t.worker_id IS NOT NULL
-                ORDER BY t.worker_id
-                LIMIT 1)
-        UNION ALL
-        SELECT (SELECT t.worker_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
-                  AND t.worker_id > h.id
-                ORDER BY t.worker_id
-                LIMIT 1)
-        FROM holders AS h
-        WHERE h.id IS NOT NULL
-    )
     SELECT coalesce(sum(r.running), 0)::integer + (
         SELECT count(*)::integer
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_running.key
           AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
-    ) + (
-        -- CASE: the tasks of registered workers are not read again.
-        SELECT coalesce(sum(CASE
-            WHEN h.id IS NULL OR EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = h.id) THEN 0
-            ELSE (SELECT count(*) FILTER (WHERE l.gate IS NULL
-                                            AND l.started_at BETWEEN gate_running.since AND gate_running.until)
-                  FROM (
-                      -- A range and an order that only the index on worker_id has.
-                      SELECT t.gate, t.started_at
-                      FROM public.content_generation_tasks AS t
-                      WHERE t.worker_id BETWEEN h.id AND h.id
-                        AND t.status = 'processing'
-                      ORDER BY t.worker_id
-                      OFFSET 0
-                  ) AS l)
-        END), 0)::integer
-        FROM holders AS h
     )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (
@@ -6172,7 +6148,8 @@ BEGIN
         why := 'closed' || contentq.gate_closure_text(gate);
         RETURN;
     ELSIF gate.half_open THEN
-        room := CASE WHEN contentq.gate_running(gate.key, gate.opens_at) = 0 THEN 1 ELSE 0 END;
+        running := contentq.gate_running(gate.key, gate.opens_at) + contentq.unregistered_running(gate.opens_at);
+        room := CASE WHEN running = 0 THEN 1 ELSE 0 END;
         next_in := look_again;
         why := 'one task checks whether the provider is back';
         RETURN;
@@ -6217,7 +6194,7 @@ BEGIN
     END IF;
 
     IF gate.max_running IS NOT NULL THEN
-        running := contentq.gate_running(gate.key);
+        running := contentq.gate_running(gate.key) + contentq.unregistered_running();
         room := least(room, greatest(0, gate.max_running - running));
         IF room < 1 THEN
             next_in := look_again;
@@ -8404,7 +8381,7 @@ BEGIN
                            CASE each.period WHEN 'day' THEN 'today' ELSE 'this month' END,
                            CASE WHEN each.is_used_up THEN 'is used up'
                                 ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
-                           round(each.spent, greatest(4, scale(trim_scale(each.amount)) + 1)), each.amount);
+                           contentq.budget_cost(each.spent, each.amount), each.amount);
     END LOOP;
     IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('contentq_budgets', '');
@@ -9898,7 +9875,6 @@ CREATE FUNCTION contentq.rescue_silent(unheard_since timestamp with time zone) R
 DECLARE
     dead bigint[];
     lost bigint[];
-    holder_id bigint := -9223372036854775808;
     lost_id bigint;
     task record;
     holder contentq.workers;
@@ -9918,21 +9894,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
 
-    -- One index lookup for each worker that holds tasks; the tasks themselves are not read.
-    lost := dead;
-    LOOP
-        SELECT t.worker_id
-        INTO holder_id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'processing'
-          AND t.worker_id > holder_id
-        ORDER BY t.worker_id
-        LIMIT 1;
-        EXIT WHEN NOT FOUND OR cardinality(lost) >= 2000;
-        IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = holder_id) THEN
-            lost := lost || holder_id;
-        END IF;
-    END LOOP;
+    lost := dead || ARRAY(SELECT contentq.unregistered_holders());
 
     FOREACH lost_id IN ARRAY lost LOOP
         SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = lost_id;
@@ -11111,6 +11073,71 @@ $$;
 -- Name: FUNCTION unended_task(batch text, account_id bigint, found_before bigint); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.unended_task(batch text, account_id bigint, found_before bigint) IS 'Internal: a task of a batch and an account that has not ended, except tasks that are being changed.';
+
+-- Name: unregistered_holders(); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.unregistered_holders() RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+    WITH RECURSIVE holders (id) AS (
+        SELECT (SELECT t.worker_id
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.worker_id IS NOT NULL
+                ORDER BY t.worker_id
+                LIMIT 1)
+        UNION ALL
+        SELECT (SELECT t.worker_id
+                FROM public.content_generation_tasks AS t
+                WHERE t.status = 'processing'
+                  AND t.worker_id > h.id
+                ORDER BY t.worker_id
+                LIMIT 1)
+        FROM holders AS h
+        WHERE h.id IS NOT NULL
+    )
+    SELECT h.id
+    FROM holders AS h
+    WHERE h.id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = h.id)
+    LIMIT 1000;
+$$;
+
+-- Name: FUNCTION unregistered_holders(); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.unregistered_holders() IS 'Internal: the ids of workers that hold tasks but are not registered.';
+
+-- Name: unregistered_running(timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.unregistered_running(since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone) RETURNS integer
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT count(*) FILTER (WHERE r.gate IS NULL AND r.started_at >= unregistered_running.since)::integer
+    FROM contentq.unregistered_holders() AS h (id)
+    CROSS JOIN LATERAL (
+        -- A range and an order that only the index on worker_id has; = would allow any index.
+        SELECT t.gate, t.started_at
+        FROM public.content_generation_tasks AS t
+        WHERE t.worker_id BETWEEN h.id AND h.id
+          AND t.status = 'processing'
+        ORDER BY t.worker_id
+        OFFSET 0
+    ) AS r;
+$$;
+
+-- Name: FUNCTION unregistered_running(since timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.unregistered_running(since timestamp with time zone) IS 'Internal: how many tasks run that belong to workers which are not registered.';
 
 -- Name: unset_budget(bigint, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 

@@ -1,6 +1,5 @@
 -- Explains which budgets allow no further task of an account in a category to start.
 -- Called by: explain_account(). category: '' for none. Locks: nothing. Returns: one line for each budget.
--- Costs have four decimals, or one more than the budget.
 CREATE OR REPLACE FUNCTION contentq.explain_budgets(account_id bigint, category text)
 RETURNS SETOF text
 LANGUAGE sql
@@ -25,7 +24,7 @@ AS $$
                  ELSE format('the budget of account %s', r.of_account_id) END,
             CASE WHEN r.of_category IS NOT NULL THEN format('for category %L', r.of_category) END,
             CASE r.period WHEN 'day' THEN 'for today' ELSE 'for this month' END),
-        round(r.spent, d.decimals),
+        contentq.budget_cost(r.spent, r.amount),
         r.amount,
         contentq.budget_end(r.period),
         CASE
@@ -37,14 +36,13 @@ AS $$
                            CASE WHEN r.of_account_id IS NULL AND r.of_category IS NULL THEN '--all' END,
                            format('--period %s', r.period))
         END,
-        round(r.reserved, d.decimals),
+        contentq.budget_cost(r.reserved, r.amount),
         format(CASE r.running WHEN 1 THEN '%s task is running' ELSE '%s tasks are running' END, r.running),
-        round(r.expected, d.decimals),
+        contentq.budget_cost(r.expected, r.amount),
         CASE WHEN explain_budgets.category <> '' THEN format('of category %L', explain_budgets.category)
              ELSE 'without a category' END
     )
     FROM contentq.budget_refusals(explain_budgets.account_id, explain_budgets.category) AS r
-    CROSS JOIN LATERAL (SELECT greatest(4, scale(trim_scale(r.amount)) + 1) AS decimals) AS d
     ORDER BY r.of_account_id NULLS LAST, r.of_category NULLS FIRST, r.period;
 $$;
 

@@ -1,7 +1,5 @@
 -- Counts the running tasks of a gate: those of its workers, and those of workers with several gates that have entered it.
 -- For the gate *, it counts the running tasks of all workers.
--- Tasks of workers that are no longer registered count at every gate until they are rescued, because nothing says which gate
--- they passed: a worker may be removed while one of its tasks is locked, or while its claim commits.
 -- Called by: gate_state(), under the lock of the row of the gate when exactness matters, and the functions that judge a
 --            gate.
 -- Locks: nothing. Returns: how many of them began between these times.
@@ -18,50 +16,14 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
-SET enable_sort = off
 SET jit = off
 AS $$
-    WITH RECURSIVE holders (id) AS (
-        -- One index lookup for each worker that holds tasks.
-        SELECT (SELECT t.worker_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
-                  AND t.worker_id IS NOT NULL
-                ORDER BY t.worker_id
-                LIMIT 1)
-        UNION ALL
-        SELECT (SELECT t.worker_id
-                FROM public.content_generation_tasks AS t
-                WHERE t.status = 'processing'
-                  AND t.worker_id > h.id
-                ORDER BY t.worker_id
-                LIMIT 1)
-        FROM holders AS h
-        WHERE h.id IS NOT NULL
-    )
     SELECT coalesce(sum(r.running), 0)::integer + (
         SELECT count(*)::integer
         FROM public.content_generation_tasks AS t
         WHERE t.gate = gate_running.key
           AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
-    ) + (
-        -- CASE: the tasks of registered workers are not read again.
-        SELECT coalesce(sum(CASE
-            WHEN h.id IS NULL OR EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = h.id) THEN 0
-            ELSE (SELECT count(*) FILTER (WHERE l.gate IS NULL
-                                            AND l.started_at BETWEEN gate_running.since AND gate_running.until)
-                  FROM (
-                      -- A range and an order that only the index on worker_id has.
-                      SELECT t.gate, t.started_at
-                      FROM public.content_generation_tasks AS t
-                      WHERE t.worker_id BETWEEN h.id AND h.id
-                        AND t.status = 'processing'
-                      ORDER BY t.worker_id
-                      OFFSET 0
-                  ) AS l)
-        END), 0)::integer
-        FROM holders AS h
     )
     FROM contentq.workers AS w
     CROSS JOIN LATERAL (

@@ -42,7 +42,8 @@ BEGIN
         why := 'closed' || contentq.gate_closure_text(gate);
         RETURN;
     ELSIF gate.half_open THEN
-        room := CASE WHEN contentq.gate_running(gate.key, gate.opens_at) = 0 THEN 1 ELSE 0 END;
+        running := contentq.gate_running(gate.key, gate.opens_at) + contentq.unregistered_running(gate.opens_at);
+        room := CASE WHEN running = 0 THEN 1 ELSE 0 END;
         next_in := look_again;
         why := 'one task checks whether the provider is back';
         RETURN;
@@ -87,7 +88,7 @@ BEGIN
     END IF;
 
     IF gate.max_running IS NOT NULL THEN
-        running := contentq.gate_running(gate.key);
+        running := contentq.gate_running(gate.key) + contentq.unregistered_running();
         room := least(room, greatest(0, gate.max_running - running));
         IF room < 1 THEN
             next_in := look_again;

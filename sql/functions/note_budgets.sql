@@ -52,7 +52,7 @@ BEGIN
                            CASE each.period WHEN 'day' THEN 'today' ELSE 'this month' END,
                            CASE WHEN each.is_used_up THEN 'is used up'
                                 ELSE format('has passed %s %%', trim_scale(100 * warning)) END,
-                           round(each.spent, greatest(4, scale(trim_scale(each.amount)) + 1)), each.amount);
+                           contentq.budget_cost(each.spent, each.amount), each.amount);
     END LOOP;
     IF is_noted AND pg_notification_queue_usage() < 0.5 THEN
         PERFORM pg_notify('contentq_budgets', '');

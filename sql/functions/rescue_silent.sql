@@ -21,7 +21,6 @@ AS $$
 DECLARE
     dead bigint[];
     lost bigint[];
-    holder_id bigint := -9223372036854775808;
     lost_id bigint;
     task record;
     holder contentq.workers;
@@ -41,21 +40,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
 
-    -- One index lookup for each worker that holds tasks; the tasks themselves are not read.
-    lost := dead;
-    LOOP
-        SELECT t.worker_id
-        INTO holder_id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status = 'processing'
-          AND t.worker_id > holder_id
-        ORDER BY t.worker_id
-        LIMIT 1;
-        EXIT WHEN NOT FOUND OR cardinality(lost) >= 2000;
-        IF NOT EXISTS (SELECT FROM contentq.workers AS w WHERE w.id = holder_id) THEN
-            lost := lost || holder_id;
-        END IF;
-    END LOOP;
+    lost := dead || ARRAY(SELECT contentq.unregistered_holders());
 
     FOREACH lost_id IN ARRAY lost LOOP
         SELECT w.* INTO holder FROM contentq.workers AS w WHERE w.id = lost_id;

@@ -295,6 +295,47 @@ def test_role_can_do_what_is_its_work(owner: Queue, logins: Logins, role: str) -
     assert {*may_call} == may.call
 
 
+NEEDED = """
+    WITH bodies AS (
+        SELECT 'function ' || p.proname AS of, p.prosrc AS body
+        FROM pg_proc AS p
+        WHERE p.pronamespace = 'contentq'::regnamespace
+          AND NOT p.prosecdef
+          AND p.prorettype <> 'trigger'::regtype
+          AND has_function_privilege(p.oid, 'EXECUTE')
+        UNION ALL
+        SELECT 'view ' || c.relname, pg_get_viewdef(c.oid)
+        FROM pg_class AS c
+        WHERE c.relkind = 'v'
+          AND c.relnamespace = 'contentq'::regnamespace
+          AND has_table_privilege(c.oid, 'SELECT')
+    )
+    SELECT DISTINCT b.of || ' calls ' || n.name
+    FROM bodies AS b
+    CROSS JOIN LATERAL regexp_matches(
+        -- Without comments and texts, which name functions as well.
+        regexp_replace(b.body, '--[^\\n]*|''([^'']|'''')*''', '', 'g'),
+        'contentq\\.(\\w+)\\(', 'g'
+    ) AS m (names)
+    CROSS JOIN LATERAL (SELECT m.names[1]) AS n (name)
+    WHERE EXISTS (
+        SELECT
+        FROM pg_proc AS p
+        WHERE p.proname = n.name
+          AND p.pronamespace = 'contentq'::regnamespace
+          AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    )
+    ORDER BY 1"""
+"""Functions that the session may not call, but which a view or a function calls with the session's rights."""
+
+
+@pytest.mark.parametrize("role", [role for role in MAY if role], ids=str)
+def test_role_may_call_what_its_views_and_functions_call(owner: Queue, logins: Logins, role: str) -> None:
+    denied = logins.add_open("login", role).values(NEEDED)
+
+    assert not denied, "\n".join(denied)
+
+
 def test_login_without_a_role_reaches_no_function(owner: Queue, logins: Logins) -> None:
     stranger = logins.add_open("stranger")
 

@@ -47,7 +47,7 @@ COUNTS_RUNNING = {"claim in fair order": 1, "claim beside a cap": 2, "claim besi
 HELD_BY_CALLER = 3 * BESIDE
 """Maximum tasks that the caller holds: a claim with several gates checks which are about to enter one."""
 
-HOLDERS = 6 * OTHERS
+HOLDERS = 5 * OTHERS
 """Maximum rows of other workers that it reads: one of each worker, each time that it checks one of two gates."""
 
 AGED = 1_000
