@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from contentq.web.pages import errors
+
 from tests.support.queue import Queue
 from tests.web.conftest import Client, Visit
 
@@ -57,3 +60,17 @@ def test_text_of_strangers_is_neither_markup_nor_unseen(client: Client, queue: Q
     assert "<script>alert" not in answer.body
     assert r"\x1b[31m\u202e" in answer.text
     assert "Requeue" not in answer.text
+
+
+def test_only_the_newest_tasks_are_counted_and_the_page_says_so(
+    client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "NEWEST", 2)
+    queue.add(status="failed", error_message="Old and gone")
+    for message in ("No money left", "Try later"):
+        queue.add(status="failed", error_message=message)
+    answer = client.get("/errors")
+    assert "Only the newest 2 tasks with an error are counted." in answer.text
+    assert "No money left" in answer.text
+    assert "Try later" in answer.text
+    assert "Old and gone" not in answer.text
