@@ -258,3 +258,19 @@ def test_claim_that_commits_after_its_worker_has_left_still_counts(
 
     assert len(queue.claim(queue.register(gate=GATE), 5)) == 1
     assert queue.claim(queue.register(gate=GATE), 5) == []
+
+
+def test_trial_whose_worker_has_left_keeps_others_from_trying(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    leaving, staying = queue.register(gate=GATE), queue.register(gate=GATE)
+    queue.run("SELECT contentq.close_gate(%s, clock_timestamp() + interval '1 minute', 'down', true)", GATE)
+    queue.let_gate_time_pass(61)
+    for _ in range(5):
+        queue.add()
+    other = connect_queue()
+    with other.connection.transaction():
+        assert len(other.claim(leaving, 5)) == 1
+        queue.run("SELECT contentq.deregister_worker(%s)", leaving)
+
+    assert queue.claim(staying, 5) == []
