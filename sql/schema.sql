@@ -7022,9 +7022,10 @@ BEGIN
         RETURN gate;
     END IF;
     -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
-    -- pace worked.
-    expected := claimed * greatest(1.5 * noise, small);
-    deviations := CASE WHEN is_probing THEN 1.5 ELSE 3 END;
+    -- pace worked. Without a limit, whether by chance or near a limit, a cut for less than most_noise would cost more than
+    -- the refusals.
+    expected := claimed * greatest(1.5 * noise, CASE WHEN pace IS NULL THEN most_noise ELSE small END);
+    deviations := CASE WHEN is_probing OR pace IS NULL THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
         OR seen.refused_since <= expected + deviations * sqrt(expected)
     THEN
@@ -7033,10 +7034,6 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
-    -- No limit is set and most calls succeed: whether by chance or near a limit, a cut would cost more than the refusals.
-    IF pace IS NULL AND share < most_noise THEN
-        RETURN gate;
-    END IF;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- The pace has grown since.
@@ -7044,7 +7041,8 @@ BEGIN
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
         ELSE pace
     END * (1 - greatest(0, share - noise));
-    IF share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
+    -- Tasks that run tell more than claims, which are few while all slots are taken.
+    IF pace IS NULL OR share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
         rate := least(greatest(rate, contentq.gate_rate(gate.key, now_)), pace);
     END IF;
     -- At least the calls accepted in the last second: if the last calls of each second are refused, the shares alone

@@ -38,13 +38,13 @@ def test_attempts_that_end_well_or_are_put_off_are_not_counted(queue: Queue) -> 
 def test_failure_that_another_session_is_counting_is_not_waited_for(
     queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
-    queue.fail(queue.running(), error_class="ValueError")
+    queue.fail(queue.running(max_retries=0), error_class="ValueError")
     other = connect_queue()
     with other.connection.transaction():
         other.run("SELECT FROM contentq.failure_counts FOR UPDATE")
-        queue.fail(queue.running(), error_class="ValueError")
+        queue.fail(queue.running(max_retries=0), error_class="ValueError")
         assert counts(queue) == {"ValueError": 2}
-    queue.fail(queue.running(), error_class="ValueError")
+    queue.fail(queue.running(max_retries=0), error_class="ValueError")
 
     assert counts(queue) == {"ValueError": 3}
     assert queue.value("SELECT count(*) FROM contentq.failure_counts") == 2

@@ -101,6 +101,33 @@ def test_refusal_of_one_task_among_many_closes_and_slows_nothing(queue: Queue) -
     assert state(queue, "contentq.gate_pace(gates)") is None
 
 
+def test_some_refusals_among_few_calls_limit_nothing_while_all_slots_are_taken(queue: Queue) -> None:
+    """With long calls, only the slots of refused ones are free: chance decides how many more are refused."""
+    worker = queue.register(150, GATE)
+    first = held(queue, worker, 150)
+    queue.refuse(first[0], GATE)
+    queue.let_gate_time_pass(3)
+    for task in held(queue, worker, 22)[:6]:
+        queue.refuse(task, GATE)
+
+    held(queue, worker, 1)
+
+    assert state(queue, "contentq.gate_pace(gates)") is None
+
+
+def test_first_limit_is_no_lower_than_the_rate_at_which_the_running_tasks_started(queue: Queue) -> None:
+    worker = queue.register(200, GATE)
+    first = held(queue, worker, 150)
+    queue.refuse(first[0], GATE)
+    queue.let_gate_time_pass(3)
+    for task in held(queue, worker, 30)[:20]:
+        queue.refuse(task, GATE)
+
+    held(queue, worker, 1)
+
+    assert 40 <= state(queue, "contentq.gate_pace(gates)") <= 55
+
+
 def test_many_refusals_limit_the_pace(queue: Queue) -> None:
     worker = queue.register(gate=GATE)
 
