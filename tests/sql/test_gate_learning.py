@@ -169,11 +169,11 @@ def test_refusals_right_after_a_cut_are_its_echo_and_later_ones_are_not(queue: Q
     peak = state(queue, "peak")
     queue.run("UPDATE contentq.gates SET is_ramping = false, cut_at = clock_timestamp()")
 
-    refuse_all(queue, worker, 0.8)
+    refuse_all(queue, worker, 0.5)
     assert queue.value("SELECT contentq.gate_refused(gates) FROM contentq.gates") >= 5
     assert state(queue, "peak") == peak
 
-    queue.let_gate_time_pass(0.5)
+    queue.let_gate_time_pass(0.8)
     refuse_all(queue, worker, 1)
     assert state(queue, "peak") < 0.8 * peak
 
@@ -269,6 +269,7 @@ def test_status_shows_the_pace_what_is_set_and_what_was_refused(queue: Queue) ->
     refuse_most(queue, worker)
     running = len(held(queue, worker, 60)) + 50
     queue.set_gate("set.example", requests_per_minute=90, tokens_per_minute=1000, max_running=7)
+    queue.let_gate_time_pass(-10)
 
     rows = {row["key"]: row for row in queue.rows("SELECT * FROM contentq.gate_status")}
 

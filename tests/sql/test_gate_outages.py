@@ -184,9 +184,9 @@ def test_task_that_runs_for_long_is_taken_to_be_answered(
     queue.let_gate_time_pass(1.2)
     held(queue, workers[0], 10)
 
-    queue.let_gate_time_pass(4)
+    queue.let_gate_time_pass(3)
     assert queue.claim(workers[1], 10) == []
-    queue.let_gate_time_pass(1.1)
+    queue.let_gate_time_pass(2.1)
     assert len(queue.claim(workers[1], 5)) == 5
 
 
