@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.support.queue import Queue
@@ -23,13 +25,10 @@ def _in(queue: Queue, delay: str) -> object:
 
 def _took(queue: Queue, category: str | None, *seconds: float) -> None:
     """Completed tasks of a category with this duration."""
+    ended = queue.now() - timedelta(seconds=1)
     for each in seconds:
-        queue.add(
-            category=category,
-            status="completed",
-            started_at=_in(queue, f"-{each + 1} seconds"),
-            completed_at=_in(queue, "-1 second"),
-        )
+        started = ended - timedelta(seconds=each)
+        queue.add(category=category, status="completed", started_at=started, completed_at=ended)
 
 
 def _measure(queue: Queue) -> None:
