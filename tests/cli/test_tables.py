@@ -47,3 +47,26 @@ def test_table_fits(dsn: str, command: list[str], columns: int) -> None:
 
     assert code == 0, shown
     assert max(map(width, shown.splitlines())) <= columns
+
+
+def test_columns_of_less_use_are_omitted_before_names_cannot_be_read(dsn: str, queue: Queue) -> None:
+    queue.set_gate("openrouter.example/anthropic/sonnet", requests_per_minute=90000, tokens_per_minute=10_000_000)
+    queue.close_gate("openrouter.example/anthropic/sonnet", "infinity", "the provider is down until tomorrow")
+
+    code, shown = on_terminal("gates", "list", columns=80, DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    heading, row, omitted = shown.splitlines()
+    assert "opens_at" not in heading
+    assert "openrouter.e" in row
+    assert "the provider" in row
+    assert omitted.startswith("7 columns omitted")
+
+
+def test_column_that_is_cut_may_be_omitted_too(dsn: str, queue: Queue) -> None:
+    queue.add_account(CHINESE * 2, external_id="x" * 90)
+
+    code, shown = on_terminal("accounts", "list", columns=40, DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    assert "external_id" not in shown

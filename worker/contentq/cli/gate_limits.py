@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST = 1_000_000_000
 
 
-MAY_GO = ("closed_at", "time_left", "unanswered", "refused", "workers", "tokens_per_minute", "pace_is")
+MAY_GO = ("closed_at", "unanswered", "opens_at", "refused", "workers", "tokens_per_minute", "pace_is")
 """Columns that are omitted first on a narrow terminal."""
 
 

@@ -29,6 +29,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 _LEAST = 4
 """Minimum width of a column that is cut, in characters."""
 
+_READABLE = 18
+"""The width to which columns are cut before others are omitted, in characters."""
+
 _NOT_INDENTED = re.compile(r"\n(?! {2})")
 
 
@@ -52,7 +55,7 @@ def print_table(
     """Prints rows as a table with their keys as headings; without rows, prints nothing.
 
     nothing: a sentence. give_way: columns that are cut if the terminal is too narrow. may_go: columns that are
-    omitted, first one first, if that is not enough. A pipe gets all columns in full.
+    omitted, first one first, before the others become too narrow to read. A pipe gets all columns in full.
     """
     if not rows:
         print_line(nothing)
@@ -140,10 +143,11 @@ def build_table(
     give_way: Sequence[str] = (),
     title: str | None = None,
     whole: str = "",
+    least: int = _LEAST,
 ) -> tuple[Table, int]:
     """Builds a table for a terminal of this width; returns it with its own width, which may be larger.
 
-    whole: a heading that is not cut, even if its column is.
+    whole: a heading that is not cut, even if its column is. least: the minimum width of columns that are cut.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -151,7 +155,11 @@ def build_table(
 
     texts = [{name: _cell(value) for name, value in row.items()} for row in rows]
     widths = {name: max(cell_len(text) for text in (name, *(row[name] for row in texts))) for name in rows[0]}
-    _narrow(widths, available, {name: max(_LEAST, cell_len(name) * (name == whole)) for name in give_way})
+    _narrow(
+        widths,
+        available,
+        {name: max(least, cell_len(name) * (name == whole)) for name in give_way if name in widths},
+    )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
         justify: Literal["left", "right"] = "right" if any(_is_number(row[name]) for row in rows) else "left"
@@ -165,13 +173,13 @@ def _print_for_terminal(
     title: str | None, rows: Sequence[Mapping[str, Any]], give_way: Sequence[str], may_go: Sequence[str]
 ) -> None:
     screen = console()
-    table, width = build_table(rows, screen.width, give_way, title)
-    left_out = 0
-    while width > screen.width and left_out < len(may_go):
-        left_out += 1
+    for left_out in range(len(may_go) + 1):
         gone = may_go[:left_out]
-        rows = [{name: value for name, value in row.items() if name not in gone} for row in rows]
-        table, width = build_table(rows, screen.width, give_way, title)
+        shown = [{name: value for name, value in row.items() if name not in gone} for row in rows]
+        least = _READABLE if left_out < len(may_go) else _LEAST
+        table, width = build_table(shown, screen.width, give_way, title, least=least)
+        if width <= screen.width:
+            break
     # The terminal wraps a table that is still too wide, so that nothing is lost.
     screen.width = max(screen.width, width)
     screen.print(table)
