@@ -6104,7 +6104,16 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
           AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
     )
-    FROM contentq.workers AS w
+    FROM (
+        SELECT w.id
+        FROM contentq.workers AS w
+        WHERE w.gate = gate_running.key
+        UNION ALL
+        SELECT w.id
+        FROM contentq.workers AS w
+        WHERE gate_running.key = '*'
+          AND w.gate IS DISTINCT FROM '*'
+    ) AS w
     CROSS JOIN LATERAL (
         -- A range, which only the index on worker_id serves; = would allow any index.
         SELECT count(*) AS running
@@ -6112,18 +6121,16 @@ CREATE FUNCTION contentq.gate_running(key text, since timestamp with time zone D
         WHERE t.worker_id BETWEEN w.id AND w.id
           AND t.status = 'processing'
           AND t.started_at BETWEEN gate_running.since AND gate_running.until
-    ) AS r
-    WHERE w.gate = gate_running.key
-       OR gate_running.key = '*';
+    ) AS r;
 $$;
 
 -- Name: FUNCTION gate_running(key text, since timestamp with time zone, until timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.gate_running(key text, since timestamp with time zone, until timestamp with time zone) IS 'Internal: how many running tasks of a gate began between these times.';
 
--- Name: gate_state(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: gate_state(contentq.gates, timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) RETURNS record
+CREATE FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, unregistered integer DEFAULT NULL::integer, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6194,7 +6201,8 @@ BEGIN
     END IF;
 
     IF gate.max_running IS NOT NULL THEN
-        running := contentq.gate_running(gate.key) + contentq.unregistered_running();
+        running := contentq.gate_running(gate.key)
+            + coalesce(gate_state.unregistered, contentq.unregistered_running());
         room := least(room, greatest(0, gate.max_running - running));
         IF room < 1 THEN
             next_in := look_again;
@@ -6204,9 +6212,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gate_state(gate contentq.gates, now_ timestamp with time zone, unregistered integer, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) IS 'Internal: how many tasks may start now at a gate; if none, how long until one may, and why.';
+COMMENT ON FUNCTION contentq.gate_state(gate contentq.gates, now_ timestamp with time zone, unregistered integer, OUT room integer, OUT next_in interval, OUT why text, OUT level double precision, OUT tokens_left double precision, OUT tokens_used numeric) IS 'Internal: how many tasks may start now at a gate; if none, how long until one may, and why.';
 
 -- Name: gate_totals(text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6334,23 +6342,25 @@ $$;
 
 COMMENT ON FUNCTION contentq.gate_used_up(gate contentq.gates, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the refusal that shows until when a provider accepts nothing; NULL for none.';
 
--- Name: gate_wait(text, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: gate_wait(text, timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone DEFAULT clock_timestamp()) RETURNS TABLE(next_in interval, why text)
+CREATE FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone DEFAULT clock_timestamp(), unregistered integer DEFAULT NULL::integer) RETURNS TABLE(next_in interval, why text)
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     SELECT s.next_in, format('gate %s: %s', g.key, s.why)
     FROM contentq.gates AS g
     -- As the next claim will find it: reports since the last claim count.
-    CROSS JOIN LATERAL contentq.gate_state(contentq.judge_gate(g, gate_wait.now_), gate_wait.now_) AS s
+    CROSS JOIN LATERAL contentq.gate_state(
+        contentq.judge_gate(g, gate_wait.now_), gate_wait.now_, gate_wait.unregistered
+    ) AS s
     WHERE g.key = gate_wait.key
       AND s.room < 1;
 $$;
 
--- Name: FUNCTION gate_wait(key text, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gate_wait(key text, now_ timestamp with time zone, unregistered integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone) IS 'Internal: what a gate makes its workers wait for, and how long; no row if a task may start.';
+COMMENT ON FUNCTION contentq.gate_wait(key text, now_ timestamp with time zone, unregistered integer) IS 'Internal: what a gate makes its workers wait for, and how long; no row if a task may start.';
 
 -- Name: gates_room(text[], integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6392,9 +6402,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.gates_room(gates text[], wanted integer, now_ timestamp with time zone) IS 'Internal: how many of the wanted tasks a worker with several gates may claim now.';
 
--- Name: gates_state(text[], timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: gates_state(text[], timestamp with time zone, integer); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone DEFAULT clock_timestamp(), OUT room integer, OUT next_in interval, OUT why text) RETURNS record
+CREATE FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone DEFAULT clock_timestamp(), unregistered integer DEFAULT NULL::integer, OUT room integer, OUT next_in interval, OUT why text) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6419,7 +6429,7 @@ BEGIN
     LEFT JOIN contentq.gates AS g ON g.key = k.key
     -- As the next task to enter will find it: reports since the last one count.
     LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
-    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_) AS s ON g.key IS NOT NULL;
+    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_, gates_state.unregistered) AS s ON g.key IS NOT NULL;
 
     IF found_.room >= unlimited THEN
         room := unlimited;
@@ -6440,9 +6450,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gates_state(gates text[], now_ timestamp with time zone, unregistered integer, OUT room integer, OUT next_in interval, OUT why text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks a worker with several gates may claim now; if none, how long until it may, and why.';
+COMMENT ON FUNCTION contentq.gates_state(gates text[], now_ timestamp with time zone, unregistered integer, OUT room integer, OUT next_in interval, OUT why text) IS 'Internal: how many tasks a worker with several gates may claim now; if none, how long until it may, and why.';
 
 -- Name: group_errors(timestamp with time zone, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11552,7 +11562,9 @@ CREATE FUNCTION contentq.workers_wait() RETURNS TABLE(worker_id bigint, why text
     AS $$
 #variable_conflict use_column
 DECLARE
-    of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
+    unregistered constant integer := contentq.unregistered_running();
+    of_all constant text := (SELECT string_agg(g.why, '; ')
+                             FROM contentq.gate_wait('*', unregistered => unregistered) AS g);
 BEGIN
     IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
         RAISE EXCEPTION 'login % may not see why workers wait', session_user
@@ -11563,12 +11575,12 @@ BEGIN
     WITH at_gate AS MATERIALIZED (
         SELECT d.gate, w.why
         FROM (SELECT DISTINCT o.gate FROM contentq.workers AS o WHERE o.gate IS NOT NULL) AS d
-        CROSS JOIN LATERAL contentq.gate_wait(d.gate) AS w
+        CROSS JOIN LATERAL contentq.gate_wait(d.gate, unregistered => unregistered) AS w
     ),
     at_gates AS MATERIALIZED (
         SELECT d.gates, s.why
         FROM (SELECT DISTINCT o.gates FROM contentq.workers AS o WHERE o.gates IS NOT NULL) AS d
-        CROSS JOIN LATERAL contentq.gates_state(d.gates) AS s
+        CROSS JOIN LATERAL contentq.gates_state(d.gates, unregistered => unregistered) AS s
         WHERE s.room < 1
     )
     SELECT *
@@ -12399,31 +12411,33 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
             WHEN (length(g.reason) > 60) THEN ("left"(g.reason, 57) || '...'::text)
             ELSE g.reason
         END AS reason
-   FROM (((((( SELECT o.key
+   FROM ((((((( SELECT o.key
            FROM contentq.gates o
         UNION
          SELECT o.gate
            FROM contentq.workers o
           WHERE (o.gate <> ''::text)
         UNION
-         SELECT u.gate
+         SELECT u_1.gate
            FROM (contentq.workers o
-             CROSS JOIN LATERAL unnest(o.gates) u(gate))) k
+             CROSS JOIN LATERAL unnest(o.gates) u_1(gate))) k
      LEFT JOIN contentq.gates g ON ((g.key = k.key)))
-     LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp()) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
+     CROSS JOIN ( SELECT contentq.unregistered_running() AS running
+         OFFSET 0) u)
+     LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp(), u.running) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
      LEFT JOIN ( SELECT c.gate,
             count(*) AS workers,
             COALESCE(sum(t.running) FILTER (WHERE c.has_all), (0)::numeric) AS running
            FROM (( SELECT o.id,
-                    u.gate,
-                    ((o.gates IS NULL) OR (u.gate = '*'::text)) AS has_all
+                    u_1.gate,
+                    ((o.gates IS NULL) OR (u_1.gate = '*'::text)) AS has_all
                    FROM (contentq.workers o
                      CROSS JOIN LATERAL unnest(
                         CASE
                             WHEN (o.gate = '*'::text) THEN ARRAY['*'::text]
                             WHEN (o.gates IS NULL) THEN ARRAY[o.gate, '*'::text]
                             ELSE (o.gates || '*'::text)
-                        END) u(gate))) c
+                        END) u_1(gate))) c
              LEFT JOIN ( SELECT r.worker_id,
                     count(*) AS running
                    FROM public.content_generation_tasks r
@@ -13364,6 +13378,10 @@ CREATE INDEX usage_category_day_idx ON contentq.usage USING btree (category, day
 -- Name: usage_day_idx; Type: INDEX; Schema: contentq; Owner: -
 
 CREATE INDEX usage_day_idx ON contentq.usage USING btree (day);
+
+-- Name: workers_gate_idx; Type: INDEX; Schema: contentq; Owner: -
+
+CREATE INDEX workers_gate_idx ON contentq.workers USING hash (gate);
 
 -- Name: accounts_max_running_idx; Type: INDEX; Schema: public; Owner: -
 

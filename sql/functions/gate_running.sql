@@ -25,7 +25,16 @@ AS $$
           AND t.status || '' = 'processing'
           AND t.gate_entered_at BETWEEN gate_running.since AND gate_running.until
     )
-    FROM contentq.workers AS w
+    FROM (
+        SELECT w.id
+        FROM contentq.workers AS w
+        WHERE w.gate = gate_running.key
+        UNION ALL
+        SELECT w.id
+        FROM contentq.workers AS w
+        WHERE gate_running.key = '*'
+          AND w.gate IS DISTINCT FROM '*'
+    ) AS w
     CROSS JOIN LATERAL (
         -- A range, which only the index on worker_id serves; = would allow any index.
         SELECT count(*) AS running
@@ -33,9 +42,7 @@ AS $$
         WHERE t.worker_id BETWEEN w.id AND w.id
           AND t.status = 'processing'
           AND t.started_at BETWEEN gate_running.since AND gate_running.until
-    ) AS r
-    WHERE w.gate = gate_running.key
-       OR gate_running.key = '*';
+    ) AS r;
 $$;
 
 COMMENT ON FUNCTION contentq.gate_running(text, timestamptz, timestamptz) IS

@@ -1,6 +1,7 @@
 -- Decides how many tasks may start now at a gate, and what limits them. All callers use this function.
 -- Called by: gate_room(), spend_gate() and gate_wait(), and so by claims, explain() and the views.
 -- Locks: nothing; exact only under the lock of the row of the gate.
+-- unregistered: what unregistered_running() has counted, for callers that evaluate many gates.
 -- Returns: room; if there is none, next_in (the time until there may be; NULL: not known) and why, as text. For
 --          spend_gate(): the level of the bucket, the tokens left, and the tokens used or expected so far.
 --
@@ -11,6 +12,7 @@
 CREATE OR REPLACE FUNCTION contentq.gate_state(
     gate contentq.gates,
     now_ timestamptz,
+    unregistered integer DEFAULT NULL,
     OUT room integer,
     OUT next_in interval,
     OUT why text,
@@ -88,7 +90,8 @@ BEGIN
     END IF;
 
     IF gate.max_running IS NOT NULL THEN
-        running := contentq.gate_running(gate.key) + contentq.unregistered_running();
+        running := contentq.gate_running(gate.key)
+            + coalesce(gate_state.unregistered, contentq.unregistered_running());
         room := least(room, greatest(0, gate.max_running - running));
         IF room < 1 THEN
             next_in := look_again;
@@ -98,5 +101,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.gate_state(contentq.gates, timestamptz) IS
+COMMENT ON FUNCTION contentq.gate_state(contentq.gates, timestamptz, integer) IS
     'Internal: how many tasks may start now at a gate; if none, how long until one may, and why.';

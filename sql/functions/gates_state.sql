@@ -1,13 +1,14 @@
 -- Decides how many tasks a worker with several gates may claim now, and what limits them.
--- Called by: gates_room(), worker_wait(). Locks: nothing. Returns: room; if there is none, next_in (the time until there
---            may be;
--- NULL: not known) and why, as text.
+-- Called by: gates_room(), worker_wait(), workers_wait(). Locks: nothing.
+-- unregistered: as for gate_state().
+-- Returns: room; if there is none, next_in (the time until there may be; NULL: not known) and why, as text.
 -- Each task enters a gate a moment after its claim (see enter_gate()). A claim gets no more tasks than all gates together
 -- allow, minus the tasks that are about to enter. Tasks whose turn at a gate comes within 100 milliseconds are claimed
 -- ahead, so that they are ready in time; otherwise each turn would be late by the duration of a claim.
 CREATE OR REPLACE FUNCTION contentq.gates_state(
     gates text[],
     now_ timestamptz DEFAULT clock_timestamp(),
+    unregistered integer DEFAULT NULL,
     OUT room integer,
     OUT next_in interval,
     OUT why text
@@ -36,7 +37,7 @@ BEGIN
     LEFT JOIN contentq.gates AS g ON g.key = k.key
     -- As the next task to enter will find it: reports since the last one count.
     LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
-    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_) AS s ON g.key IS NOT NULL;
+    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_, gates_state.unregistered) AS s ON g.key IS NOT NULL;
 
     IF found_.room >= unlimited THEN
         room := unlimited;
@@ -57,5 +58,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION contentq.gates_state(text[], timestamptz) IS
+COMMENT ON FUNCTION contentq.gates_state(text[], timestamptz, integer) IS
     'Internal: how many tasks a worker with several gates may claim now; if none, how long until it may, and why.';

@@ -13,7 +13,9 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    of_all constant text := (SELECT string_agg(g.why, '; ') FROM contentq.gate_wait('*') AS g);
+    unregistered constant integer := contentq.unregistered_running();
+    of_all constant text := (SELECT string_agg(g.why, '; ')
+                             FROM contentq.gate_wait('*', unregistered => unregistered) AS g);
 BEGIN
     IF NOT has_table_privilege(session_user, 'contentq.gates', 'SELECT') THEN
         RAISE EXCEPTION 'login % may not see why workers wait', session_user
@@ -24,12 +26,12 @@ BEGIN
     WITH at_gate AS MATERIALIZED (
         SELECT d.gate, w.why
         FROM (SELECT DISTINCT o.gate FROM contentq.workers AS o WHERE o.gate IS NOT NULL) AS d
-        CROSS JOIN LATERAL contentq.gate_wait(d.gate) AS w
+        CROSS JOIN LATERAL contentq.gate_wait(d.gate, unregistered => unregistered) AS w
     ),
     at_gates AS MATERIALIZED (
         SELECT d.gates, s.why
         FROM (SELECT DISTINCT o.gates FROM contentq.workers AS o WHERE o.gates IS NOT NULL) AS d
-        CROSS JOIN LATERAL contentq.gates_state(d.gates) AS s
+        CROSS JOIN LATERAL contentq.gates_state(d.gates, unregistered => unregistered) AS s
         WHERE s.room < 1
     )
     SELECT *

@@ -786,6 +786,9 @@ CREATE TABLE contentq.workers (
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at))
 ) WITH (fillfactor = 50);
 
+-- Not a btree, whose entries are too small for the longest keys.
+CREATE INDEX workers_gate_idx ON contentq.workers USING hash (gate);
+
 -- Separate from the workers, whose heartbeats must not wait for it: a handler that completes its task in its own
 -- transaction locks this row for as long as that takes. Writers skip the row if it is locked.
 CREATE TABLE contentq.claimers (

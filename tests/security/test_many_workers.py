@@ -47,6 +47,38 @@ def test_view_looks_at_each_gate_once_however_many_workers_have_it(
     assert 0 < looks[0] == looks[1]
 
 
+@pytest.mark.parametrize("view", ["worker_status", "gate_status"])
+def test_view_looks_for_workers_that_are_gone_once_however_many_gates_there_are(owner: Queue, view: str) -> None:
+    owner.run("SET track_functions = 'all'")
+    counted = (
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_xact_user_functions WHERE funcname = 'unregistered_running'"
+    )
+    owner.run("SELECT contentq.set_gate('gate ' || n, max_running => 1) FROM generate_series(1, 50) AS n")
+    owner.run(
+        "SELECT contentq.register_worker('host', n, 1, 'template', 'gate ' || n) FROM generate_series(1, 50) AS n"
+    )
+
+    with owner.connection.transaction():
+        before = owner.value(counted)
+        assert owner.value(f"SELECT count(*) FROM contentq.{view}") == 50
+        assert owner.value(counted) - before == 1
+
+
+def test_gate_looks_only_at_its_own_workers(owner: Queue) -> None:
+    owner.run(
+        "SELECT contentq.register_worker('host', n, 1, 'template', 'gate ' || n) FROM generate_series(1, 200) AS n"
+    )
+    read = (
+        "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables "
+        "WHERE relid = 'contentq.workers'::regclass"
+    )
+
+    with owner.connection.transaction():
+        before = owner.value(read)
+        assert owner.value("SELECT contentq.gate_running('gate 7')") == 0
+        assert owner.value(read) - before == 1
+
+
 def test_worker_status_says_what_waits_for_says(owner: Queue) -> None:
     for gate in ("a", "b"):
         owner.run("SELECT contentq.set_gate(%s, max_running => 1)", gate)
