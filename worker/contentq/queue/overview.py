@@ -112,8 +112,8 @@ _SPENDING = """
     ),
     usage AS MATERIALIZED (
         SELECT u.account_id, u.day, sum(u.cost) AS cost
-        FROM n
-        JOIN contentq.usage AS u ON u.day >= least(n.today - 29, date_trunc('month', n.today)::date)
+        FROM contentq.usage AS u
+        WHERE u.day >= (SELECT least(n.today - 29, date_trunc('month', n.today)::date) FROM n)
         GROUP BY u.account_id, u.day
     ),
     accounts AS (
