@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import contentq as contentq_package
 import pytest
 from contentq.cli.main import COMMANDS
 from contentq.version import __version__
@@ -252,3 +253,28 @@ def _wait_until_it_is_inserting(process: subprocess.Popen[bytes], queue: Queue) 
         ),
         within=30,
     )
+
+
+def test_help_of_each_command_is_quick_because_it_imports_no_driver() -> None:
+    """Each press of Tab starts contentq; importing psycopg would take most of its time."""
+    program = f"""
+import sys
+from contentq.cli.main import execute
+
+for command in {list(COMMANDS)}:
+    execute([command, "--help"])
+    found = {{"psycopg", "sqlalchemy", "rich"}} & set(sys.modules)
+    assert not found, (command, found)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_there() -> None:
+    assert [name for name in contentq_package.__all__ if not hasattr(contentq_package, name)] == []
+
+
+def test_name_that_is_not_public_is_an_ordinary_error() -> None:
+    with pytest.raises(AttributeError, match="module 'contentq' has no attribute 'nothing'"):
+        _ = contentq_package.nothing  # type: ignore[attr-defined]

@@ -12,11 +12,10 @@ connection or session, and wait on a connection. contentq.aio has the same funct
 models are in contentq.models.
 """
 
-from contentq import aio
-from contentq.api import approve, cancel, explain, migrate, reject, requeue, submit, submit_many, wait
-from contentq.autogenerate import alembic_filter
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from contentq.content import GeneratedContent, PreviousContent, count_words
-from contentq.engine.context import Context, ThreadContext
 from contentq.errors import (
     CheckFailed,
     ContentQueueError,
@@ -34,6 +33,12 @@ from contentq.errors import (
 )
 from contentq.task import NewTask, ReviewStatus, Status, Task
 from contentq.version import __version__
+
+if TYPE_CHECKING:
+    from contentq import aio
+    from contentq.api import approve, cancel, explain, migrate, reject, requeue, submit, submit_many, wait
+    from contentq.autogenerate import alembic_filter
+    from contentq.engine.context import Context, ThreadContext
 
 __all__ = [
     "CheckFailed",
@@ -71,3 +76,27 @@ __all__ = [
     "submit_many",
     "wait",
 ]
+
+_LATER = {
+    "aio": "contentq.aio",
+    "alembic_filter": "contentq.autogenerate",
+    "Context": "contentq.engine.context",
+    "ThreadContext": "contentq.engine.context",
+    **dict.fromkeys(
+        ("approve", "cancel", "explain", "migrate", "reject", "requeue", "submit", "submit_many", "wait"),
+        "contentq.api",
+    ),
+}
+"""The modules of names that are imported on first use. They need psycopg, whose import takes longer than all else
+that completing a command does.
+"""
+
+if not TYPE_CHECKING:  # Type checkers would accept any name.
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(_LATER[name])
+        value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+        globals()[name] = value
+        return value
