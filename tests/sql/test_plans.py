@@ -36,7 +36,7 @@ EACH = 5
 """Maximum rows read per changed row: a call finds, locks, changes and compares it."""
 
 BESIDE = NAMED + 60
-"""Additional rows: the tasks that its worker holds, and a few, some of which are versions that were rolled back."""
+"""Additional rows: the tasks that its worker holds, and a few, some of them versions that were rolled back."""
 
 CHANGES_NONE = {"locked_tasks", "record_usage"}
 """Calls that find and lock the given tasks, and read them once more."""
