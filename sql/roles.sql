@@ -206,7 +206,10 @@ GRANT UPDATE (
     revision_count, revision_note
 ), DELETE ON content_generation_tasks, contentq.tasks TO contentq_operator;
 GRANT UPDATE ON contentq.settings TO contentq_operator;
-GRANT INSERT, UPDATE, DELETE ON contentq.gates TO contentq_operator;
+-- By column: not what a gate has learned, which claims compute with.
+GRANT INSERT (key, opens_at, reason, half_open, closed_at, closed_by, requests_per_minute, tokens_per_minute, max_running),
+    UPDATE (opens_at, reason, half_open, closed_at, closed_by, requests_per_minute, tokens_per_minute, max_running), DELETE
+    ON contentq.gates TO contentq_operator;
 GRANT UPDATE (paused_until, monthly_budget, share, max_running) ON accounts TO contentq_operator;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA contentq TO contentq_operator, contentq_reader;

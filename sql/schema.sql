@@ -1468,7 +1468,7 @@ CREATE TABLE contentq.settings (
     aging interval,
     deadlines boolean DEFAULT false NOT NULL,
     budget_warning numeric DEFAULT 0.8,
-    CONSTRAINT settings_aging_check CHECK ((aging > '00:00:00'::interval)),
+    CONSTRAINT settings_aging_check CHECK (((aging > '00:00:00'::interval) AND (aging <= '1000 years'::interval))),
     CONSTRAINT settings_backoff_base_check CHECK ((backoff_base > '00:00:00'::interval)),
     CONSTRAINT settings_backoff_max_check CHECK (((backoff_max >= backoff_base) AND (backoff_max <= '10 years'::interval))),
     CONSTRAINT settings_budget_warning_check CHECK (((budget_warning > (0)::numeric) AND (budget_warning <= (1)::numeric))),
@@ -2830,7 +2830,7 @@ CREATE FUNCTION contentq.close_gate(key text, opens_at timestamp with time zone,
     AS $$
 #variable_conflict use_column
 DECLARE
-    may_close_any constant boolean := has_table_privilege(session_user, 'contentq.gates', 'UPDATE');
+    may_close_any constant boolean := has_column_privilege(session_user, 'contentq.gates', 'opens_at', 'UPDATE');
     closed_until timestamptz;
 BEGIN
     IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN
@@ -4074,8 +4074,8 @@ CREATE TABLE contentq.gates (
     CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
     CONSTRAINT gates_key_check CHECK ((key <> ''::text)),
     CONSTRAINT gates_max_running_check CHECK ((max_running > 0)),
-    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute > (0)::numeric) AND (requests_per_minute <= '1000000000'::numeric))),
-    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute > (0)::numeric) AND (tokens_per_minute <= '1000000000000'::numeric)))
+    CONSTRAINT gates_requests_per_minute_check CHECK (((requests_per_minute >= 0.0001) AND (requests_per_minute <= '1000000000'::numeric))),
+    CONSTRAINT gates_tokens_per_minute_check CHECK (((tokens_per_minute >= 0.0001) AND (tokens_per_minute <= '1000000000000'::numeric)))
 )
 WITH (fillfactor='50');
 
@@ -4763,9 +4763,9 @@ CREATE TABLE contentq.workers (
     categories text[],
     gates text[],
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
-    CONSTRAINT workers_categories_check CHECK (((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000))),
+    CONSTRAINT workers_categories_check CHECK ((((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000)) AND (array_ndims(categories) = 1) AND (octet_length((categories)::text) <= 100000))),
     CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
-    CONSTRAINT workers_gates_check CHECK (((gates IS NULL) OR ((gate IS NULL) AND ((cardinality(gates) >= 1) AND (cardinality(gates) <= 100)) AND (array_position(gates, NULL::text) IS NULL) AND (NOT (gates && ARRAY[''::text, '*'::text])) AND (octet_length((gates)::text) <= 10000)))),
+    CONSTRAINT workers_gates_check CHECK (((gates IS NULL) OR ((gate IS NULL) AND ((cardinality(gates) >= 1) AND (cardinality(gates) <= 100)) AND (array_ndims(gates) = 1) AND (array_position(gates, NULL::text) IS NULL) AND (NOT (gates && ARRAY[''::text, '*'::text])) AND (octet_length((gates)::text) <= 10000)))),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0)),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at))
@@ -6416,8 +6416,8 @@ DECLARE
     found_ record;
     waiting integer;
 BEGIN
-    SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
-                    WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
+    SELECT count(*) AS known,
+           sum(CASE WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
                     -- Plus the turns that come meanwhile; none at a gate with max_running or while one task tries.
                     WHEN j.max_running IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
@@ -6426,12 +6426,13 @@ BEGIN
            string_agg(format('gate %s: %s', g.key, s.why), '; ' ORDER BY k.place) FILTER (WHERE s.room < 1) AS why
     INTO found_
     FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
-    LEFT JOIN contentq.gates AS g ON g.key = k.key
+    JOIN contentq.gates AS g ON g.key = k.key
     -- As the next task to enter will find it: reports since the last one count.
-    LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
-    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_, gates_state.unregistered) AS s ON g.key IS NOT NULL;
+    CROSS JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j
+    CROSS JOIN LATERAL contentq.gate_state(j, gates_state.now_, gates_state.unregistered) AS s;
 
-    IF found_.room >= unlimited THEN
+    -- A gate without a row has never limited anything.
+    IF found_.known < cardinality(gates_state.gates) OR found_.room >= unlimited THEN
         room := unlimited;
         RETURN;
     ELSIF found_.room < 1 THEN
@@ -9453,26 +9454,41 @@ $$;
 
 COMMENT ON FUNCTION contentq.refuse_large_text() IS 'Trigger: raises 22001 for a text of a task that is larger than settings.max_text_bytes.';
 
--- Name: refuse_many_workers(); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: refuse_many_workers(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.refuse_many_workers() RETURNS void
+CREATE FUNCTION contentq.refuse_many_workers(gates text[]) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
     most constant integer := (SELECT s.max_workers_per_login FROM contentq.settings AS s);
+    most_gates constant integer := greatest(most, 1000);
+    subject constant text := CASE
+        WHEN (SELECT count(*) FROM contentq.workers AS w WHERE w.login = session_user) >= most
+        THEN format('%s registered workers', most)
+        WHEN cardinality(refuse_many_workers.gates) + (
+            SELECT sum(cardinality(l.gates))
+            FROM (
+                SELECT DISTINCT w.gates
+                FROM contentq.workers AS w
+                WHERE w.login = session_user
+                  AND w.gates <> refuse_many_workers.gates
+            ) AS l
+        ) > most_gates
+        THEN format('workers with lists of %s gates', most_gates)
+    END;
 BEGIN
-    IF (SELECT count(*) FROM contentq.workers AS w WHERE w.login = session_user) >= most THEN
-        RAISE EXCEPTION 'login % already has % registered workers, which is the maximum', session_user, most
+    IF subject IS NOT NULL THEN
+        RAISE EXCEPTION 'login % already has %, which is the maximum', session_user, subject
             USING ERRCODE = 'configuration_limit_exceeded',
                   HINT = 'Stop some of them, or have an operator raise contentq.settings.max_workers_per_login.';
     END IF;
 END;
 $$;
 
--- Name: FUNCTION refuse_many_workers(); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION refuse_many_workers(gates text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.refuse_many_workers() IS 'Internal: raises 53400 if the login has registered as many workers as settings.max_workers_per_login allows.';
+COMMENT ON FUNCTION contentq.refuse_many_workers(gates text[]) IS 'Internal: raises 53400 if the login has registered as many workers as settings.max_workers_per_login allows.';
 
 -- Name: refuse_stale_update(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9510,7 +9526,7 @@ CREATE FUNCTION contentq.register_worker(hostname text, pid integer, slots integ
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers();
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers(register_worker.gates);
 
     WITH added AS (
         INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)
@@ -10408,7 +10424,9 @@ BEGIN
             -- Contains tasks and batches of all accounts.
             (6, 'contentq.awaited'::regclass, NULL),
             (7, 'contentq.account_roles'::regclass, 'role_name'),
-            (8, 'contentq.batch_requests'::regclass, 'account_id')
+            (8, 'contentq.batch_requests'::regclass, 'account_id'),
+            -- Contains tasks of all accounts, and what providers answered about them.
+            (9, 'contentq.provider_batches'::regclass, NULL)
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s
@@ -12424,7 +12442,15 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
      LEFT JOIN contentq.gates g ON ((g.key = k.key)))
      CROSS JOIN ( SELECT contentq.unregistered_running() AS running
          OFFSET 0) u)
-     LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp(), u.running) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
+     LEFT JOIN LATERAL ( SELECT f.room,
+            f.next_in,
+            f.why,
+            f.level,
+            f.tokens_left,
+            f.tokens_used
+           FROM contentq.gate_state(g.*, clock_timestamp(), u.running) f(room, next_in, why, level, tokens_left, tokens_used)
+          WHERE (g.key IS NOT NULL)
+         OFFSET 0) s ON (true))
      LEFT JOIN ( SELECT c.gate,
             count(*) AS workers,
             COALESCE(sum(t.running) FILTER (WHERE c.has_all), (0)::numeric) AS running

@@ -21,7 +21,7 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE
-    may_close_any constant boolean := has_table_privilege(session_user, 'contentq.gates', 'UPDATE');
+    may_close_any constant boolean := has_column_privilege(session_user, 'contentq.gates', 'opens_at', 'UPDATE');
     closed_until timestamptz;
 BEGIN
     IF coalesce(close_gate.key, '') = '' OR close_gate.opens_at IS NULL THEN

@@ -24,8 +24,8 @@ DECLARE
     found_ record;
     waiting integer;
 BEGIN
-    SELECT sum(CASE WHEN g.key IS NULL THEN unlimited
-                    WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
+    SELECT count(*) AS known,
+           sum(CASE WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
                     -- Plus the turns that come meanwhile; none at a gate with max_running or while one task tries.
                     WHEN j.max_running IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
@@ -34,12 +34,13 @@ BEGIN
            string_agg(format('gate %s: %s', g.key, s.why), '; ' ORDER BY k.place) FILTER (WHERE s.room < 1) AS why
     INTO found_
     FROM unnest(gates_state.gates) WITH ORDINALITY AS k (key, place)
-    LEFT JOIN contentq.gates AS g ON g.key = k.key
+    JOIN contentq.gates AS g ON g.key = k.key
     -- As the next task to enter will find it: reports since the last one count.
-    LEFT JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j ON g.key IS NOT NULL
-    LEFT JOIN LATERAL contentq.gate_state(j, gates_state.now_, gates_state.unregistered) AS s ON g.key IS NOT NULL;
+    CROSS JOIN LATERAL contentq.judge_gate(g, gates_state.now_) AS j
+    CROSS JOIN LATERAL contentq.gate_state(j, gates_state.now_, gates_state.unregistered) AS s;
 
-    IF found_.room >= unlimited THEN
+    -- A gate without a row has never limited anything.
+    IF found_.known < cardinality(gates_state.gates) OR found_.room >= unlimited THEN
         room := unlimited;
         RETURN;
     ELSIF found_.room < 1 THEN

@@ -4,7 +4,8 @@
 --        was restored to an earlier state.
 -- gate: the gate that every claim passes. gates, in place of gate: the gates among which each task enters one
 -- (enter_gate()).
--- Raises: 53400 if the login has registered as many workers as settings.max_workers_per_login allows.
+-- Raises: 53400 if the login has registered as many workers as settings.max_workers_per_login allows, or if the
+-- different lists of gates of its workers would name more than that many gates, or 1000.
 -- The texts that describe a worker are shown to other logins and logged when it dies, so they are shortened.
 CREATE OR REPLACE FUNCTION contentq.register_worker(
     hostname text,
@@ -22,7 +23,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '3s'
 AS $$
-    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers();
+    SELECT contentq.warn_of_row_security(), contentq.warn_of_row_security(session_user), contentq.refuse_many_workers(register_worker.gates);
 
     WITH added AS (
         INSERT INTO contentq.workers (hostname, pid, slots, handler, gate, version, categories, gates)

@@ -56,7 +56,9 @@ BEGIN
             -- Contains tasks and batches of all accounts.
             (6, 'contentq.awaited'::regclass, NULL),
             (7, 'contentq.account_roles'::regclass, 'role_name'),
-            (8, 'contentq.batch_requests'::regclass, 'account_id')
+            (8, 'contentq.batch_requests'::regclass, 'account_id'),
+            -- Contains tasks of all accounts, and what providers answered about them.
+            (9, 'contentq.provider_batches'::regclass, NULL)
         ) AS t (place, rel, col)
         JOIN pg_class AS c ON c.oid = t.rel
         LEFT JOIN contentq.tables AS s

@@ -777,11 +777,16 @@ CREATE TABLE contentq.workers (
         gates IS NULL
         OR gate IS NULL
         AND cardinality(gates) BETWEEN 1 AND 100
+        AND array_ndims(gates) = 1
         AND array_position(gates, NULL) IS NULL
         AND NOT gates && ARRAY['', '*']
         AND octet_length(gates::text) <= 10000
     ),
-    CONSTRAINT workers_categories_check CHECK (cardinality(categories) BETWEEN 1 AND 1000),
+    CONSTRAINT workers_categories_check CHECK (
+        cardinality(categories) BETWEEN 1 AND 1000
+        AND array_ndims(categories) = 1
+        AND octet_length(categories::text) <= 100000
+    ),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at)),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at))
 ) WITH (fillfactor = 50);
@@ -848,7 +853,7 @@ CREATE TABLE contentq.settings (
     CONSTRAINT settings_max_text_bytes_check CHECK (max_text_bytes >= 100000),
     CONSTRAINT settings_max_workers_per_login_check CHECK (max_workers_per_login >= 1),
     CONSTRAINT settings_claim_order_check CHECK (claim_order IN ('strict', 'fair')),
-    CONSTRAINT settings_aging_check CHECK (aging > interval '0'),
+    CONSTRAINT settings_aging_check CHECK (aging > interval '0' AND aging <= interval '1000 years'),
     CONSTRAINT settings_budget_warning_check CHECK (budget_warning > 0 AND budget_warning <= 1)
 );
 
@@ -935,8 +940,8 @@ CREATE TABLE contentq.gates (
     CONSTRAINT gates_key_check CHECK (key <> ''),
     CONSTRAINT gates_closed_at_check CHECK (isfinite(closed_at)),
     -- NaN is larger than any number.
-    CONSTRAINT gates_requests_per_minute_check CHECK (requests_per_minute > 0 AND requests_per_minute <= 1e9),
-    CONSTRAINT gates_tokens_per_minute_check CHECK (tokens_per_minute > 0 AND tokens_per_minute <= 1e12),
+    CONSTRAINT gates_requests_per_minute_check CHECK (requests_per_minute >= 0.0001 AND requests_per_minute <= 1e9),
+    CONSTRAINT gates_tokens_per_minute_check CHECK (tokens_per_minute >= 0.0001 AND tokens_per_minute <= 1e12),
     CONSTRAINT gates_max_running_check CHECK (max_running > 0)
 ) WITH (fillfactor = 50);
 

@@ -70,3 +70,12 @@ def test_column_that_is_cut_may_be_omitted_too(dsn: str, queue: Queue) -> None:
 
     assert code == 0, shown
     assert "external_id" not in shown
+
+
+def test_top_fits_when_no_gate_has_a_reason_and_a_name_is_long(dsn: str, queue: Queue) -> None:
+    queue.register(gate="g" * 100)
+
+    code, shown = on_terminal("top", "--once", columns=80, DATABASE_URL=dsn)
+
+    assert code == 0, shown
+    assert max(map(width, shown.splitlines())) <= 80

@@ -76,6 +76,19 @@ WHAT_AN_OPERATOR_CHANGES = {
 }
 
 
+WHAT_AN_OPERATOR_SETS = {
+    "opens_at",
+    "reason",
+    "half_open",
+    "closed_at",
+    "closed_by",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "max_running",
+}
+"""Columns of a gate: not what it has learned."""
+
+
 @dataclass(frozen=True)
 class May:
     """The allowed actions of a role; all others are tried."""
@@ -132,13 +145,13 @@ MAY = {
     ),
     "contentq_operator": May(
         read=None,
-        insert={"contentq.gates": None},
+        insert={"contentq.gates": {"key", *WHAT_AN_OPERATOR_SETS}},
         update={
             **dict.fromkeys(TASKS, WHAT_AN_OPERATOR_CHANGES),
             "public.accounts": LIMITS,
             "contentq.accounts": LIMITS,
             "contentq.settings": None,
-            "contentq.gates": None,
+            "contentq.gates": WHAT_AN_OPERATOR_SETS,
         },
         delete={*TASKS, "contentq.gates"},
         call={

@@ -29,6 +29,46 @@ def test_login_registers_as_many_workers_as_the_settings_allow(owner: Queue, log
     one.register()
 
 
+def test_lists_of_gates_of_a_login_have_a_limit(logins: Logins) -> None:
+    evil, other = (logins.add_open(name, "contentq_worker") for name in ("evil", "other"))
+    register = (
+        "SELECT contentq.register_worker('host', n, 1, 'x', gates => "
+        "ARRAY(SELECT format('%%s of %%s', g, n) FROM generate_series(1, 100) AS g)) "
+        "FROM generate_series(%s::integer, %s) AS n"
+    )
+    evil.run(register, 1, 20)
+
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="already has workers with lists of 2000"):
+        evil.run(register, 21, 21)
+
+    evil.run(register, 20, 20)
+    other.run(register, 21, 21)
+
+
+@pytest.mark.parametrize("of", ["{{a},{b}}", "dimensions", "large"])
+def test_categories_are_one_list_of_limited_size(logins: Logins, of: str) -> None:
+    """Others read them: explain, worker_status, the page."""
+    evil = logins.add_open("evil", "contentq_worker")
+    categories = {"dimensions": "[2:3][1:1]={{a},{b}}", "large": "{" + "x" * 100_001 + "}"}.get(of, of)
+
+    with pytest.raises(psycopg.errors.CheckViolation, match="workers_categories_check"):
+        evil.run("SELECT contentq.register_worker('host', 1, 1, 'x', categories => %s::text[])", categories)
+
+
+@pytest.mark.parametrize("view", ["worker_status", "gate_status"])
+def test_view_evaluates_no_gate_that_has_never_limited_anything(owner: Queue, view: str) -> None:
+    owner.run("SET track_functions = 'all'")
+    owner.run(
+        "SELECT contentq.register_worker('host', 1, 1, 'x', gates => "
+        "ARRAY(SELECT 'gate ' || n FROM generate_series(1, 50) AS n))"
+    )
+
+    with owner.connection.transaction():
+        before = owner.value(CALLS)
+        assert owner.value(f"SELECT count(*) FROM contentq.{view}") == (1 if view == "worker_status" else 50)
+        assert owner.value(CALLS) == before
+
+
 @pytest.mark.parametrize("view", ["worker_status", "gate_status"])
 def test_view_looks_at_each_gate_once_however_many_workers_have_it(
     owner: Queue, logins: Logins, view: str

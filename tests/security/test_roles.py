@@ -649,3 +649,20 @@ def test_everyone_may_create_nothing_in_schema_public_once_the_roles_are_applied
             "as a superuser, run: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
         ]
     )
+
+
+@pytest.mark.parametrize("numbers", ["1e-16000", "NULL, 1e-16000", "'NaN'", "'infinity'"])
+def test_operator_sets_no_limit_that_cannot_be_computed_with(
+    administrator: Queue, operator: Queue, numbers: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        operator.run(f"SELECT contentq.set_gate('api.example', {numbers})")
+
+    assert administrator.values("SELECT key FROM contentq.gates") == []
+
+
+def test_operator_sets_no_aging_that_cannot_be_computed_with(operator: Queue) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        operator.run("UPDATE contentq.settings SET aging = '1001 years'")
+
+    operator.run("UPDATE contentq.settings SET aging = '1000 years'")

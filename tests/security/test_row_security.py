@@ -78,6 +78,10 @@ def scene(owner: Queue, dsn: str) -> Iterator[Scene]:
         owner.add(account_id=account, topic=f"{name} waits", task_id=f"{name}-1")
         owner.run("UPDATE accounts SET paused_until = 'infinity' WHERE id = %s", account)
         owner.run("SELECT contentq.deregister_worker(%s)", worker)
+        owner.run(
+            "INSERT INTO contentq.provider_batches (provider, model, requests, error) VALUES ('p', 'm', 1, %s)",
+            f"{name} is refused",
+        )
         assert owner.status(running.id) == "failed"
         ids.append(account)
     with made_logins(owner, dsn) as logins:
@@ -114,6 +118,7 @@ def test_nothing_of_another_account_is_in_anything_that_can_be_read(scene: Scene
     shown = everything(scene.owner, relations)
     assert "Theirs model" in shown  # so that this test would detect it
     assert "Theirs body" in shown
+    assert "Theirs is refused" in shown
     session = scene.add_open("login", role)
 
     seen = everything(session, relations)
