@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from contentq.content import GeneratedContent
 from contentq.engine.results import outcome_of
 from contentq.errors import PermanentError
 from contentq.handlers.commands.answers import answer_of
+from contentq.handlers.commands.handler import STDOUT_LIMIT
 from contentq.queue.outcomes import Held, Stored
 
 
@@ -75,6 +78,19 @@ def test_object_that_cannot_be_used_says_what_it_has_cost_all_the_same(broken: d
         answer(json.dumps(members))
 
     assert caught.value.usage == {"model": "m", "cost": 0.5}
+
+
+@pytest.mark.parametrize("piece", ['{"":{"":[]}},', "[[]],", '{"a":1},', '"ab",', "1.5,"])
+def test_json_of_any_shape_takes_no_more_than_a_hundred_megabytes(piece: str) -> None:
+    text = '{"a":[' + (piece * (STDOUT_LIMIT // len(piece) - 2))[:-1] + "]}"
+
+    tracemalloc.start()
+    with suppress(PermanentError):
+        answer_of(text.encode(), None)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 100_000_000
 
 
 def test_output_that_is_not_utf_8_is_refused_with_its_place() -> None:

@@ -14,6 +14,9 @@ Answer = GeneratedContent | dict[str, Any] | None
 
 _OWN = ("title", "body", "word_count", "result")
 
+_MOST_BRACKETS = 200_000
+"""Maximum number of opening brackets in JSON: an object takes far more memory than its text."""
+
 
 def answer_of(stdout: bytes, topic: str | None) -> Answer:
     """Returns the handler's result for this output of a program that succeeded.
@@ -47,7 +50,7 @@ def draft_of(members: dict[str, Any]) -> GeneratedContent | None:
 def object_or_nothing(stdout: bytes) -> dict[str, Any]:
     """The JSON object in this output; empty if the output is something else."""
     try:
-        value = json.loads(stdout.decode("utf-8-sig"))
+        value = _parse(stdout.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -60,7 +63,7 @@ def usage_of(members: dict[str, Any]) -> dict[str, Any] | None:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = _parse(text)
     except (ValueError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise PermanentError(
@@ -70,9 +73,16 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
+def _parse(text: str) -> Any:
+    """Parses JSON. Raises ValueError or RecursionError."""
+    if text.count("{") + text.count("[") > _MOST_BRACKETS:
+        raise ValueError(f"it has more than {_MOST_BRACKETS:,} brackets")
+    return json.loads(text)
+
+
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        _parse(text)
     except ValueError:
         return False
     except RecursionError:
