@@ -166,6 +166,7 @@ COMMENT ON TABLE contentq.provider_batches IS
 COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
 COMMENT ON COLUMN contentq.provider_batches.key IS
     'Stored in the metadata of the batch at the provider, to find the batch again after a crash.';
+COMMENT ON COLUMN contentq.provider_batches.login IS 'The login that opened it; only its workers tend it.';
 COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.';
 COMMENT ON COLUMN contentq.provider_batches.model IS 'The model of the requests.';
 COMMENT ON COLUMN contentq.provider_batches.status IS
@@ -193,9 +194,11 @@ COMMENT ON COLUMN contentq.batch_requests.id IS 'The id of the task.';
 COMMENT ON COLUMN contentq.batch_requests.attempt IS 'The attempt that made the request; the task has it in handler_state.';
 COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task.';
 COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
+COMMENT ON COLUMN contentq.batch_requests.login IS
+    'The login of the worker that made the request; only workers of this login send it and store its answer.';
 COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
 COMMENT ON COLUMN contentq.batch_requests.model IS 'The model of the request.';
-COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request: a JSON object in one line.';
 COMMENT ON COLUMN contentq.batch_requests.asked_at IS 'When the request was made.';
 COMMENT ON COLUMN contentq.batch_requests.due_at IS 'The request is not sent before this time.';
 COMMENT ON COLUMN contentq.batch_requests.batch_id IS 'Its batch; NULL: it waits for one.';

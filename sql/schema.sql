@@ -566,7 +566,15 @@ DECLARE
 BEGIN
     PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
     -- Fails here for text that jsonb cannot store, which would otherwise fail each sweep.
-    PERFORM count(u.usage::jsonb) FROM unnest(answer_batch.usages) AS u (usage);
+    IF EXISTS (
+        SELECT
+        FROM unnest(answer_batch.usages) AS u (usage)
+        WHERE octet_length(u.usage) > 8192
+           OR jsonb_typeof(u.usage::jsonb) <> 'object'
+    ) THEN
+        RAISE EXCEPTION 'a usage must be a JSON object of at most 8192 bytes'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     WITH new AS (
         UPDATE contentq.batch_requests AS r
         SET answered_at = clock_timestamp(),
@@ -699,6 +707,11 @@ BEGIN
     IF NOT contentq.is_own_worker(ask_batch.worker_id) THEN
         RETURN false;
     END IF;
+    IF json_typeof(ask_batch.body::json) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'the body of a request must be a JSON object, not %',
+            coalesce(json_typeof(ask_batch.body::json), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE public.content_generation_tasks AS t
     SET handler_state = jsonb_build_object('asked_by_attempt', t.attempt),
         updated_at = CURRENT_TIMESTAMP
@@ -712,7 +725,8 @@ BEGIN
         RETURN false;
     END IF;
     INSERT INTO contentq.batch_requests (id, attempt, account_id, category, provider, model, body)
-    VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model, ask_batch.body)
+    VALUES (ask_batch.id, ask_batch.attempt, account, category, ask_batch.provider, ask_batch.model,
+            translate(ask_batch.body, E'\r\n', '  '))
     ON CONFLICT DO NOTHING;  -- a call is repeated if its reply was lost
     RETURN true;
 END;
@@ -720,7 +734,7 @@ $$;
 
 -- Name: FUNCTION ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Adds a request of a task that this worker holds to the next batch of a provider; body: the request as JSON. Returns whether it counted. Snooze the task afterwards.';
+COMMENT ON FUNCTION contentq.ask_batch(worker_id bigint, id bigint, attempt integer, provider text, model text, body text) IS 'Adds a request of a task that this worker holds to the next batch of a provider; body: the request, a JSON object. Returns whether it counted. Snooze the task afterwards.';
 
 -- Name: at_the_door(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2803,7 +2817,7 @@ BEGIN
                         AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt));
     UPDATE contentq.batch_requests AS r
     SET batch_id = NULL,
-        due_at = clock_timestamp() + close_batch.retry_in
+        due_at = clock_timestamp() + least(greatest(close_batch.retry_in, '0'), '1 day')
     WHERE r.batch_id = close_batch.batch_id
       AND r.answered_at IS NULL;
     GET DIAGNOSTICS again = ROW_COUNT;
@@ -6721,6 +6735,7 @@ BEGIN
         WHERE b.id = hold_batch.batch_id
           AND b.tended_by = hold_batch.worker_id
           AND b.tending = hold_batch.tending
+          AND b.login = session_user
           AND b.ended_at IS NULL;
         IF FOUND THEN
             RETURN;
@@ -8153,6 +8168,7 @@ CREATE FUNCTION contentq.next_batch(worker_id bigint, provider text) RETURNS TAB
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    own_login constant text := session_user;
     due bigint;
 BEGIN
     IF NOT contentq.is_own_worker(next_batch.worker_id) THEN
@@ -8162,6 +8178,7 @@ BEGIN
     INTO due
     FROM contentq.provider_batches AS b
     WHERE b.provider = next_batch.provider
+      AND b.login = own_login
       AND b.ended_at IS NULL
       AND b.due_at <= now_
       AND (b.tended_by IS NULL
@@ -8193,7 +8210,7 @@ $$;
 
 -- Name: FUNCTION next_batch(worker_id bigint, provider text); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Leases a due batch of this provider to the worker for a minute. Returns the batch and how many tasks wait for it; no row if no batch is due.';
+COMMENT ON FUNCTION contentq.next_batch(worker_id bigint, provider text) IS 'Leases a due batch of this provider and this login to the worker for a minute. Returns the batch and how many tasks wait for it; no row if no batch is due.';
 
 -- Name: next_claim_in(bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8299,12 +8316,16 @@ DECLARE
     now_ constant timestamptz := clock_timestamp();
     is_sent boolean;
 BEGIN
+    IF length(note_batch.provider_id) > 500 THEN
+        RAISE EXCEPTION 'the id of a batch has % characters; at most 500 are stored', length(note_batch.provider_id)
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM contentq.hold_batch(note_batch.worker_id, note_batch.batch_id, note_batch.tending);
     is_sent := note_batch.provider_id IS NOT NULL AND EXISTS (
         SELECT FROM contentq.provider_batches AS b WHERE b.id = note_batch.batch_id AND b.provider_id IS NULL
     );
     UPDATE contentq.provider_batches AS b
-    SET input_file = coalesce(contentq.shorten(note_batch.input_file, 300), b.input_file),
+    SET input_file = coalesce(contentq.shorten(note_batch.input_file, 500), b.input_file),
         provider_id = coalesce(note_batch.provider_id, b.provider_id),
         sent_at = CASE WHEN is_sent THEN now_ ELSE b.sent_at END,
         status = coalesce(contentq.shorten(note_batch.status, 50), b.status),
@@ -8313,7 +8334,10 @@ BEGIN
         expires_at = coalesce(note_batch.expires_at, b.expires_at),
         error = contentq.shorten(note_batch.error, 2000),
         failures = CASE WHEN note_batch.error IS NULL THEN 0 ELSE b.failures + 1 END,
-        due_at = coalesce(now_ + note_batch.due_in, b.due_at),
+        due_at = CASE
+            WHEN note_batch.due_in IS NULL THEN b.due_at
+            ELSE now_ + least(greatest(note_batch.due_in, '0'), '1 day')
+        END,
         tended_by = CASE WHEN note_batch.due_in IS NULL THEN b.tended_by END
     WHERE b.id = note_batch.batch_id;
     IF is_sent THEN
@@ -8329,6 +8353,8 @@ BEGIN
             JOIN public.content_generation_tasks AS w ON w.id = r.id
             WHERE r.batch_id = note_batch.batch_id
               AND contentq.is_batch_wanted(w.status, w.handler_state, r.attempt)
+              -- A task may have been given more state since; the batch must not fail because of it.
+              AND octet_length((w.handler_state || jsonb_build_object('batch', note_batch.provider_id))::text) <= 8192
             ORDER BY w.id
             FOR NO KEY UPDATE OF w SKIP LOCKED
         );
@@ -8338,7 +8364,7 @@ $$;
 
 -- Name: FUNCTION note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Records the state of a batch that the worker leases; due_in returns the lease for that time.';
+COMMENT ON FUNCTION contentq.note_batch(worker_id bigint, batch_id bigint, tending integer, input_file text, provider_id text, status text, completed integer, failed integer, expires_at timestamp with time zone, error text, due_in interval) IS 'Records the state of a batch that the worker leases; due_in returns the lease for that time, a day at most.';
 
 -- Name: note_budgets(); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -8659,6 +8685,7 @@ COMMENT ON FUNCTION contentq.notify_waiters(kind text, name text, sends boolean)
 
 CREATE TABLE contentq.provider_batches (
     id bigint NOT NULL,
+    login text DEFAULT SESSION_USER NOT NULL,
     key uuid DEFAULT gen_random_uuid() NOT NULL,
     provider text NOT NULL,
     model text NOT NULL,
@@ -8678,6 +8705,7 @@ CREATE TABLE contentq.provider_batches (
     tended_by bigint,
     tended_until timestamp with time zone,
     tending integer DEFAULT 1 NOT NULL,
+    CONSTRAINT provider_batches_due_at_check CHECK (isfinite(due_at)),
     CONSTRAINT provider_batches_ended_at_check CHECK (isfinite(ended_at)),
     CONSTRAINT provider_batches_expires_at_check CHECK (isfinite(expires_at)),
     CONSTRAINT provider_batches_requests_check CHECK ((requests > 0)),
@@ -8692,6 +8720,10 @@ COMMENT ON TABLE contentq.provider_batches IS 'Batches of requests at a provider
 -- Name: COLUMN provider_batches.id; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.provider_batches.id IS 'Identifier of the row.';
+
+-- Name: COLUMN provider_batches.login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.provider_batches.login IS 'The login that opened it; only its workers tend it.';
 
 -- Name: COLUMN provider_batches.key; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -8779,6 +8811,7 @@ CREATE FUNCTION contentq.open_batch(worker_id bigint, provider text, max_request
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    own_login constant text := session_user;
     oldest contentq.batch_requests;
     chosen_ids bigint[];
     chosen_attempts integer[];
@@ -8792,6 +8825,7 @@ BEGIN
     INTO oldest
     FROM contentq.batch_requests AS r
     WHERE r.provider = open_batch.provider
+      AND r.login = own_login
       AND r.batch_id IS NULL
       AND r.answered_at IS NULL
       AND r.due_at <= now_
@@ -8816,6 +8850,7 @@ BEGIN
         SELECT w.id, w.attempt
         FROM contentq.batch_requests AS w
         WHERE w.provider = open_batch.provider
+          AND w.login = own_login
           AND w.batch_id IS NULL
           AND w.answered_at IS NULL
           AND w.due_at <= now_
@@ -8836,6 +8871,7 @@ BEGIN
                sum(octet_length(r.body)::bigint + 200) OVER (ORDER BY r.due_at, r.id, r.attempt) AS total
         FROM contentq.batch_requests AS r
         WHERE r.provider = open_batch.provider
+          AND r.login = own_login
           AND r.model = oldest.model
           AND r.batch_id IS NULL
           AND r.answered_at IS NULL
@@ -8847,8 +8883,9 @@ BEGIN
         RETURN;
     END IF;
 
-    INSERT INTO contentq.provider_batches (provider, model, requests, tended_by, tended_until)
-    VALUES (open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id, now_ + interval '1 minute')
+    INSERT INTO contentq.provider_batches (login, provider, model, requests, tended_by, tended_until)
+    VALUES (own_login, open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id,
+            now_ + interval '1 minute')
     RETURNING * INTO opened;
     UPDATE contentq.batch_requests AS r
     SET batch_id = opened.id
@@ -8877,7 +8914,7 @@ $$;
 
 -- Name: FUNCTION open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Creates a batch from requests made with ask_batch() when the oldest has waited for gather_for or the batch would be full; the worker leases it for a minute. No row if none is due.';
+COMMENT ON FUNCTION contentq.open_batch(worker_id bigint, provider text, max_requests integer, max_bytes bigint, gather_for interval) IS 'Creates a batch from requests that this login made with ask_batch() when the oldest has waited for gather_for or the batch would be full; the worker leases it for a minute. No row if none is due.';
 
 -- Name: open_categories(text[], text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10799,6 +10836,9 @@ CREATE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAUL
     AS $$
 #variable_conflict use_column
 DECLARE
+    own_login constant text := session_user;
+    left_since constant timestamptz := clock_timestamp() - interval '3 days';
+    left_behind bigint;
     over_ids bigint[];
     unreported_ids bigint[];
     usages text[];
@@ -10843,6 +10883,38 @@ BEGIN
     IF unreported_ids IS NOT NULL THEN
         PERFORM contentq.add_usage(unreported_ids, usages, account_ids, categories);
     END IF;
+    UPDATE contentq.provider_batches AS b
+    SET status = 'abandoned',
+        error = 'no worker of its login has looked at it for three days',
+        ended_at = clock_timestamp(),
+        tended_by = NULL
+    WHERE b.id = (
+        SELECT l.id
+        FROM contentq.provider_batches AS l
+        WHERE l.ended_at IS NULL
+          AND l.login <> own_login
+          AND l.due_at < left_since
+          AND coalesce(l.tended_until, left_since - interval '1 day') < left_since
+        ORDER BY l.due_at
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING b.id INTO left_behind;
+    DELETE FROM contentq.batch_requests AS r
+    WHERE r.batch_id = left_behind
+      AND r.answered_at IS NULL;
+    DELETE FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (
+        SELECT l.id, l.attempt
+        FROM contentq.batch_requests AS l
+        WHERE l.batch_id IS NULL
+          AND l.answered_at IS NULL
+          AND l.login <> own_login
+          AND l.due_at < left_since
+        ORDER BY l.due_at
+        LIMIT sweep_batches.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
     DELETE FROM contentq.provider_batches AS b
     WHERE b.id IN (
         SELECT e.id
@@ -10860,7 +10932,7 @@ $$;
 
 -- Name: FUNCTION sweep_batches(worker_id bigint, max_rows integer); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer) IS 'Makes tasks ready that were locked when their batch answer arrived, and deletes answers of ended tasks; returns how many requests it deleted.';
+COMMENT ON FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer) IS 'Makes tasks ready that were locked when their batch answer arrived, deletes answers of ended tasks, and gives up batches of other logins that nobody has looked at for three days; returns how many answers it deleted.';
 
 -- Name: sweep_hopeless(integer); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11732,6 +11804,7 @@ CREATE TABLE contentq.batch_requests (
     attempt integer NOT NULL,
     account_id bigint NOT NULL,
     category text DEFAULT ''::text NOT NULL,
+    login text DEFAULT SESSION_USER NOT NULL,
     provider text NOT NULL,
     model text NOT NULL,
     body text NOT NULL,
@@ -11766,6 +11839,10 @@ COMMENT ON COLUMN contentq.batch_requests.account_id IS 'The account of the task
 
 COMMENT ON COLUMN contentq.batch_requests.category IS 'The category of the task, up to 200 characters; empty for none.';
 
+-- Name: COLUMN batch_requests.login; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.batch_requests.login IS 'The login of the worker that made the request; only workers of this login send it and store its answer.';
+
 -- Name: COLUMN batch_requests.provider; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.batch_requests.provider IS 'The address of the API.';
@@ -11776,7 +11853,7 @@ COMMENT ON COLUMN contentq.batch_requests.model IS 'The model of the request.';
 
 -- Name: COLUMN batch_requests.body; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.batch_requests.body IS 'The request, as JSON.';
+COMMENT ON COLUMN contentq.batch_requests.body IS 'The request: a JSON object in one line.';
 
 -- Name: COLUMN batch_requests.asked_at; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -13363,7 +13440,7 @@ CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests USING btree 
 
 -- Name: batch_requests_waiting_idx; Type: INDEX; Schema: contentq; Owner: -
 
-CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (provider, due_at, id, attempt) WHERE ((batch_id IS NULL) AND (answered_at IS NULL));
+CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests USING btree (provider, login, due_at, id, attempt) WHERE ((batch_id IS NULL) AND (answered_at IS NULL));
 
 -- Name: dead_workers_found_at_idx; Type: INDEX; Schema: contentq; Owner: -
 
@@ -13387,7 +13464,7 @@ CREATE INDEX gate_events_key_id_idx ON contentq.gate_events USING btree (key, id
 
 -- Name: provider_batches_due_idx; Type: INDEX; Schema: contentq; Owner: -
 
-CREATE INDEX provider_batches_due_idx ON contentq.provider_batches USING btree (provider, due_at) WHERE (ended_at IS NULL);
+CREATE INDEX provider_batches_due_idx ON contentq.provider_batches USING btree (provider, login, due_at) WHERE (ended_at IS NULL);
 
 -- Name: provider_batches_ended_at_idx; Type: INDEX; Schema: contentq; Owner: -
 

@@ -1,9 +1,12 @@
 -- Stores answers to requests of a batch and makes their tasks ready.
 -- Called by: handlers of batches, for a few lines of the provider's output at a time. Locks: the row of the batch, the
 --            requests, and the tasks as wake_answered().
--- Existing answers stay. usages: JSON objects as text with the cost of each answer. If no task waits for an answer any
+-- Existing answers stay. usages: JSON objects as text, of up to 8,192 bytes, with the cost of each answer; add_usage()
+-- limits the amounts. If no task waits for an answer any
 -- more, no attempt will report its cost, so sweep_batches() adds it to the usage of the account.
--- Returns: how many answers were new. Raises: CQ004, as hold_batch().
+-- Returns: how many answers were new.
+-- Raises: CQ004, as hold_batch(); 22003, 22P02, 22P05 or 54001 if a usage is not JSON that jsonb can hold; 22023 if it is
+--         not an object, or is larger.
 CREATE OR REPLACE FUNCTION contentq.answer_batch(
     worker_id bigint,
     batch_id bigint,
@@ -26,7 +29,15 @@ DECLARE
 BEGIN
     PERFORM contentq.hold_batch(answer_batch.worker_id, answer_batch.batch_id, answer_batch.tending);
     -- Fails here for text that jsonb cannot store, which would otherwise fail each sweep.
-    PERFORM count(u.usage::jsonb) FROM unnest(answer_batch.usages) AS u (usage);
+    IF EXISTS (
+        SELECT
+        FROM unnest(answer_batch.usages) AS u (usage)
+        WHERE octet_length(u.usage) > 8192
+           OR jsonb_typeof(u.usage::jsonb) <> 'object'
+    ) THEN
+        RAISE EXCEPTION 'a usage must be a JSON object of at most 8192 bytes'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     WITH new AS (
         UPDATE contentq.batch_requests AS r
         SET answered_at = clock_timestamp(),

@@ -1,7 +1,7 @@
 -- Ends a batch; its unanswered requests go into another batch.
 -- Called by: handlers of batches, when all answers are stored, or when the provider never created the batch.
 -- Locks: the row of the batch and its requests. The tasks keep waiting and are not touched.
--- retry_in: the delay of unanswered requests. Requests for which no task waits any more are deleted.
+-- retry_in: the delay of unanswered requests, a day at most. Requests for which no task waits any more are deleted.
 -- Returns: how many requests will be sent again. Raises: CQ004, as hold_batch().
 CREATE OR REPLACE FUNCTION contentq.close_batch(
     worker_id bigint,
@@ -31,7 +31,7 @@ BEGIN
                         AND contentq.is_batch_wanted(t.status, t.handler_state, r.attempt));
     UPDATE contentq.batch_requests AS r
     SET batch_id = NULL,
-        due_at = clock_timestamp() + close_batch.retry_in
+        due_at = clock_timestamp() + least(greatest(close_batch.retry_in, '0'), '1 day')
     WHERE r.batch_id = close_batch.batch_id
       AND r.answered_at IS NULL;
     GET DIAGNOSTICS again = ROW_COUNT;

@@ -2,7 +2,8 @@
 -- Called by: handlers of batches, every 20 seconds while they work on one, and by each function that they call for it.
 -- Locks: the row of the batch, until the end of the transaction, so that no other worker takes the lease meanwhile.
 -- Returns: nothing.
--- Raises: CQ004 if the worker no longer has the lease: it must stop working on the batch.
+-- Raises: CQ004 if the worker no longer has the lease: it must stop working on the batch. Nobody has the lease of a batch
+--         that another login opened.
 CREATE OR REPLACE FUNCTION contentq.hold_batch(worker_id bigint, batch_id bigint, tending integer)
 RETURNS void
 LANGUAGE plpgsql
@@ -18,6 +19,7 @@ BEGIN
         WHERE b.id = hold_batch.batch_id
           AND b.tended_by = hold_batch.worker_id
           AND b.tending = hold_batch.tending
+          AND b.login = session_user
           AND b.ended_at IS NULL;
         IF FOUND THEN
             RETURN;

@@ -1,4 +1,4 @@
--- Leases a batch that is due to a worker: one to check, or one whose worker has died.
+-- Leases a batch that is due to a worker of the login that opened it: one to check, or one whose worker has died.
 -- Called by: handlers of batches, regularly. Locks: the row of the batch; it skips rows that other sessions have locked.
 -- Returns: the batch, leased for a minute, and how many tasks wait for it; no row if no batch is due.
 CREATE OR REPLACE FUNCTION contentq.next_batch(worker_id bigint, provider text)
@@ -23,6 +23,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    own_login constant text := session_user;
     due bigint;
 BEGIN
     IF NOT contentq.is_own_worker(next_batch.worker_id) THEN
@@ -32,6 +33,7 @@ BEGIN
     INTO due
     FROM contentq.provider_batches AS b
     WHERE b.provider = next_batch.provider
+      AND b.login = own_login
       AND b.ended_at IS NULL
       AND b.due_at <= now_
       AND (b.tended_by IS NULL
@@ -62,5 +64,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.next_batch(bigint, text) IS
-    'Leases a due batch of this provider to the worker for a minute. Returns the batch and how many tasks wait for it; no '
-    'row if no batch is due.';
+    'Leases a due batch of this provider and this login to the worker for a minute. Returns the batch and how many tasks '
+    'wait for it; no row if no batch is due.';

@@ -2,6 +2,7 @@
 -- sends nothing.
 -- Called by: handlers of batches, regularly. Locks: the oldest request, for which concurrent callers do not wait, and then
 --            those of the batch.
+-- A batch has only requests of the calling login, which is also the only one that can tend it.
 -- A batch is due when the oldest request has waited for gather_for, or when there are enough requests to fill one. Requests
 -- for which no task waits any more are deleted.
 -- Returns: the batch, which the worker leases for a minute (see hold_batch()); no row if none is due.
@@ -21,6 +22,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now_ constant timestamptz := clock_timestamp();
+    own_login constant text := session_user;
     oldest contentq.batch_requests;
     chosen_ids bigint[];
     chosen_attempts integer[];
@@ -34,6 +36,7 @@ BEGIN
     INTO oldest
     FROM contentq.batch_requests AS r
     WHERE r.provider = open_batch.provider
+      AND r.login = own_login
       AND r.batch_id IS NULL
       AND r.answered_at IS NULL
       AND r.due_at <= now_
@@ -58,6 +61,7 @@ BEGIN
         SELECT w.id, w.attempt
         FROM contentq.batch_requests AS w
         WHERE w.provider = open_batch.provider
+          AND w.login = own_login
           AND w.batch_id IS NULL
           AND w.answered_at IS NULL
           AND w.due_at <= now_
@@ -78,6 +82,7 @@ BEGIN
                sum(octet_length(r.body)::bigint + 200) OVER (ORDER BY r.due_at, r.id, r.attempt) AS total
         FROM contentq.batch_requests AS r
         WHERE r.provider = open_batch.provider
+          AND r.login = own_login
           AND r.model = oldest.model
           AND r.batch_id IS NULL
           AND r.answered_at IS NULL
@@ -89,8 +94,9 @@ BEGIN
         RETURN;
     END IF;
 
-    INSERT INTO contentq.provider_batches (provider, model, requests, tended_by, tended_until)
-    VALUES (open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id, now_ + interval '1 minute')
+    INSERT INTO contentq.provider_batches (login, provider, model, requests, tended_by, tended_until)
+    VALUES (own_login, open_batch.provider, oldest.model, cardinality(chosen_ids), open_batch.worker_id,
+            now_ + interval '1 minute')
     RETURNING * INTO opened;
     UPDATE contentq.batch_requests AS r
     SET batch_id = opened.id
@@ -118,5 +124,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.open_batch(bigint, text, integer, bigint, interval) IS
-    'Creates a batch from requests made with ask_batch() when the oldest has waited for gather_for or the batch would be '
-    'full; the worker leases it for a minute. No row if none is due.';
+    'Creates a batch from requests that this login made with ask_batch() when the oldest has waited for gather_for or the '
+    'batch would be full; the worker leases it for a minute. No row if none is due.';

@@ -3,8 +3,10 @@
 -- Called by: handlers of batches, every few seconds. Locks: requests and tasks; it skips rows that other sessions have
 --            locked.
 -- Answers of tasks that have ended or were deleted are deleted; a cost that no attempt reported is added to the usage of
--- their accounts. Batches are deleted after settings.retention, or 30 days if that is NULL.
--- Returns: how many requests it deleted.
+-- their accounts. A batch or a request of another login that nobody has looked at for three days although it was due is given
+-- up: that login has no worker for batches any more. The tasks look again when their snooze ends, and make a new request.
+-- The caller's own batches are never given up: it tends them itself. Ended batches are deleted after settings.retention, or 30 days if that is NULL.
+-- Returns: how many answers it deleted.
 CREATE OR REPLACE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql
@@ -14,6 +16,9 @@ SET lock_timeout = '1s'
 AS $$
 #variable_conflict use_column
 DECLARE
+    own_login constant text := session_user;
+    left_since constant timestamptz := clock_timestamp() - interval '3 days';
+    left_behind bigint;
     over_ids bigint[];
     unreported_ids bigint[];
     usages text[];
@@ -58,6 +63,38 @@ BEGIN
     IF unreported_ids IS NOT NULL THEN
         PERFORM contentq.add_usage(unreported_ids, usages, account_ids, categories);
     END IF;
+    UPDATE contentq.provider_batches AS b
+    SET status = 'abandoned',
+        error = 'no worker of its login has looked at it for three days',
+        ended_at = clock_timestamp(),
+        tended_by = NULL
+    WHERE b.id = (
+        SELECT l.id
+        FROM contentq.provider_batches AS l
+        WHERE l.ended_at IS NULL
+          AND l.login <> own_login
+          AND l.due_at < left_since
+          AND coalesce(l.tended_until, left_since - interval '1 day') < left_since
+        ORDER BY l.due_at
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING b.id INTO left_behind;
+    DELETE FROM contentq.batch_requests AS r
+    WHERE r.batch_id = left_behind
+      AND r.answered_at IS NULL;
+    DELETE FROM contentq.batch_requests AS r
+    WHERE (r.id, r.attempt) IN (
+        SELECT l.id, l.attempt
+        FROM contentq.batch_requests AS l
+        WHERE l.batch_id IS NULL
+          AND l.answered_at IS NULL
+          AND l.login <> own_login
+          AND l.due_at < left_since
+        ORDER BY l.due_at
+        LIMIT sweep_batches.max_rows
+        FOR UPDATE SKIP LOCKED
+    );
     DELETE FROM contentq.provider_batches AS b
     WHERE b.id IN (
         SELECT e.id
@@ -74,5 +111,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION contentq.sweep_batches(bigint, integer) IS
-    'Makes tasks ready that were locked when their batch answer arrived, and deletes answers of ended tasks; returns how '
-    'many requests it deleted.';
+    'Makes tasks ready that were locked when their batch answer arrived, deletes answers of ended tasks, and gives up batches '
+    'of other logins that nobody has looked at for three days; returns how many answers it deleted.';

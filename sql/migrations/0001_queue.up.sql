@@ -989,9 +989,10 @@ CREATE TABLE contentq.cap_locks (
 INSERT INTO contentq.cap_locks (place) SELECT p.place FROM generate_series(0, 63) AS p (place);
 
 -- Batches that handlers have sent, or will send, to a provider. A worker leases a batch: tended_by, as long as tending has
--- the value of that lease.
+-- the value of that lease. Only workers of the login that opened it can do so.
 CREATE TABLE contentq.provider_batches (
     id bigint GENERATED ALWAYS AS IDENTITY,
+    login text NOT NULL DEFAULT session_user,
     key uuid NOT NULL DEFAULT gen_random_uuid(),
     provider text NOT NULL,
     model text NOT NULL,
@@ -1015,11 +1016,12 @@ CREATE TABLE contentq.provider_batches (
     CONSTRAINT provider_batches_key_key UNIQUE (key),
     CONSTRAINT provider_batches_requests_check CHECK (requests > 0),
     CONSTRAINT provider_batches_sent_at_check CHECK (isfinite(sent_at)),
+    CONSTRAINT provider_batches_due_at_check CHECK (isfinite(due_at)),
     CONSTRAINT provider_batches_expires_at_check CHECK (isfinite(expires_at)),
     CONSTRAINT provider_batches_ended_at_check CHECK (isfinite(ended_at))
 ) WITH (fillfactor = 50);
 
-CREATE INDEX provider_batches_due_idx ON contentq.provider_batches (provider, due_at) WHERE ended_at IS NULL;
+CREATE INDEX provider_batches_due_idx ON contentq.provider_batches (provider, login, due_at) WHERE ended_at IS NULL;
 CREATE INDEX provider_batches_ended_at_idx ON contentq.provider_batches (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Requests of attempts for provider batches, with their answers until the task has ended.
@@ -1028,6 +1030,7 @@ CREATE TABLE contentq.batch_requests (
     attempt integer NOT NULL,
     account_id bigint NOT NULL,
     category text NOT NULL DEFAULT '',
+    login text NOT NULL DEFAULT session_user,
     provider text NOT NULL,
     model text NOT NULL,
     body text NOT NULL,
@@ -1044,7 +1047,7 @@ CREATE TABLE contentq.batch_requests (
     CONSTRAINT batch_requests_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES contentq.provider_batches (id)
 );
 
-CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests (provider, due_at, id, attempt)
+CREATE INDEX batch_requests_waiting_idx ON contentq.batch_requests (provider, login, due_at, id, attempt)
     WHERE batch_id IS NULL AND answered_at IS NULL;
 CREATE INDEX batch_requests_batch_id_idx ON contentq.batch_requests (batch_id, id, attempt) WHERE batch_id IS NOT NULL;
 -- Requests for which budgets reserve.

@@ -113,7 +113,7 @@ def test_batch_is_opened_when_it_is_full_or_its_time_has_come_and_is_of_one_mode
     worker = queue.register()
     asked(queue, worker, 3)
     other = queue.running(worker)
-    assert ask(queue, other, "large", "x" * 5000)
+    assert ask(queue, other, "large", '{"a": "%s"}' % (5000 * "x"))
     snooze(queue, other)
 
     assert open_batch(queue, worker, gather="1 hour") is None
