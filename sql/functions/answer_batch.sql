@@ -2,8 +2,8 @@
 -- Called by: handlers of batches, for a few lines of the provider's output at a time. Locks: the row of the batch, the
 --            requests, and the tasks as wake_answered().
 -- Existing answers stay. usages: JSON objects as text, of up to 8,192 bytes, with the cost of each answer; add_usage()
--- limits the amounts. If no task waits for an answer any
--- more, no attempt will report its cost, so sweep_batches() adds it to the usage of the account.
+-- limits the amounts. If no task waits for an answer any more, no attempt will report its cost, so sweep_batches() adds it to
+-- the usage of the account.
 -- Returns: how many answers were new.
 -- Raises: CQ004, as hold_batch(); 22003, 22P02, 22P05 or 54001 if a usage is not JSON that jsonb can hold; 22023 if it is
 --         not an object, or is larger.

@@ -3,9 +3,10 @@
 -- Called by: handlers of batches, every few seconds. Locks: requests and tasks; it skips rows that other sessions have
 --            locked.
 -- Answers of tasks that have ended or were deleted are deleted; a cost that no attempt reported is added to the usage of
--- their accounts. A batch or a request of another login that nobody has looked at for three days although it was due is given
--- up: that login has no worker for batches any more. The tasks look again when their snooze ends, and make a new request.
--- The caller's own batches are never given up: it tends them itself. Ended batches are deleted after settings.retention, or 30 days if that is NULL.
+-- their accounts. A batch or a request of another login that nobody has looked at for three days although it was due is
+-- given up: that login has no worker for batches any more. The tasks look again when their snooze ends, and make a new
+-- request. The caller's own batches are never given up: it tends them itself. Ended batches are deleted after
+-- settings.retention, or 30 days if that is NULL.
 -- Returns: how many answers it deleted.
 CREATE OR REPLACE FUNCTION contentq.sweep_batches(worker_id bigint, max_rows integer DEFAULT 1000)
 RETURNS integer
