@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from contentq.handlers.openai.calling import LARGE
+from contentq.handlers.openai_batch.caller import BatchCaller
 
 from tests.handlers.batches import (
     SETTINGS,
@@ -395,3 +398,77 @@ def test_request_without_an_answer_in_a_completed_batch_is_charged(
 
     eventually(lambda: statuses(queue) == {"completed": 1, "failed": 1})
     assert "without an answer to this request" in queue.row(ids[0])["error_message"]
+
+
+@pytest.mark.parametrize("longest", [1_000, 200_000])
+def test_line_that_is_too_large_fails_its_task_as_a_direct_answer_that_is_too_long_does(
+    provider: BatchProvider, queue: Queue, start: StartBatches, longest: int
+) -> None:
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, body = provider_batches.article(line)
+        return status, {**body, "more": 150_000 * "x"} if "topic-1" in json.dumps(line) else body
+
+    provider.answer = answer
+    provider.at_once = True
+    ids = add(queue, 3)
+    start(f"max_characters = {longest}\n{full_at(3)}")
+
+    eventually(lambda: not statuses(queue).get("pending") and not statuses(queue).get("processing"))
+
+    small = longest == 1_000
+    assert [queue.status(id_) for id_ in ids] == ["completed", "failed" if small else "completed", "completed"]
+    said = queue.row(ids[1])["error_message"]
+    assert (said or "").startswith("the answer has more than 1,000 characters; allow more with" if small else "")
+    eventually(lambda: one_batch(queue)["status"] == "completed")
+
+
+@pytest.mark.parametrize(
+    ("strange", "said"),
+    [
+        ({"more": 2_000_000 * "x"}, "more than 1,000,000 bytes, and no end"),
+        ({"id": 501 * "b"}, "the id of a batch has more than 500 characters"),
+        ({"id": 10_000 * "b"}, "the id of a batch has more than 500 characters"),
+        ({"id": None}, "it has no id of a batch"),
+        ({"output_file_id": 501 * "f"}, "the id of a file has more than 500 characters"),
+    ],
+    ids=["large", "long id", "longer id", "no id", "long file"],
+)
+def test_broken_answer_about_a_batch_is_read_again_and_nothing_is_charged(
+    provider: BatchProvider, queue: Queue, start: StartBatches, strange: dict[str, Any], said: str
+) -> None:
+    provider.at_once = True
+    provider.strange = strange
+    ids = add(queue, 2)
+    start(full_at(2))
+
+    error = "SELECT error FROM contentq.provider_batches WHERE failures > 1"
+    eventually(lambda: bool(queue.value(error)))
+    assert said in queue.value(error)
+    provider.strange.clear()
+
+    eventually(lambda: statuses(queue) == {"completed": 2}, within=20)
+    assert provider.done == {f"{id_}-1": 1 for id_ in ids}
+    assert {queue.row(id_)["retry_count"] for id_ in ids} == {0}
+
+
+def test_large_answer_is_judged_beside_the_event_loop(
+    provider: BatchProvider, queue: Queue, start: StartBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[bool, threading.Thread] = {}
+    judge = BatchCaller.judge
+
+    def note(self: BatchCaller, status: int, reply: Any, *more: Any) -> Any:
+        threads[len(json.dumps(reply)) > LARGE] = threading.current_thread()
+        return judge(self, status, reply, *more)
+
+    def answer(line: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 200, completion("# Title\n\n" + (LARGE if "topic-1" in json.dumps(line) else 5) * "x ")
+
+    monkeypatch.setattr(BatchCaller, "judge", note)
+    provider.answer = answer
+    provider.at_once = True
+    add(queue, 2)
+    start(full_at(2))
+
+    eventually(lambda: statuses(queue) == {"completed": 2})
+    assert threads[True] is not threads[False]

@@ -182,6 +182,82 @@ def test_charset_that_unpacks_is_not_believed(tmp_path: Path, status: str) -> No
     assert said["grown"] < MOST
 
 
+JSON = head(content_type="application/json")
+FILE = head(content_type="application/octet-stream")
+ANSWERED = b'{"custom_id": "%d-1", "response": {"status_code": 200, "body": {"choices": ['
+LINE_END = b"0]}}}\n"
+NESTED = b'{"":' * 400 + b"0" + b"}" * 400 + b","
+LARGEST_LINE = 2_100_000
+"""Maximum bytes of a line of answers, with the default settings."""
+
+
+def line_of(number: int, item: bytes, size: int) -> bytes:
+    """A line of a file of answers, of up to this size, that consists of these items."""
+    start = ANSWERED % number
+    return start + item * ((size - len(start) - len(LINE_END)) // len(item)) + LINE_END
+
+
+BATCHES: dict[str, tuple[str, bytes, bytes, bytes, tuple[str, str, int]]] = {
+    "lines": (
+        "file",
+        FILE + line_of(1, b"{},", 1_000),
+        FILE + line_of(1, NESTED, LARGEST_LINE) + line_of(2, b'{"":{}},', LARGEST_LINE) + line_of(3, b"0,", 1_000),
+        b"",
+        ("NoneType", "None", 3),
+    ),
+    "line that is too large": (
+        "file",
+        FILE + line_of(1, b"{},", 1_000),
+        FILE + line_of(1, b"[[]],", 16_000_000) + line_of(2, b"0,", 1_000),
+        b"",
+        ("NoneType", "None", 2),
+    ),
+    "batch": (
+        "retrieve",
+        JSON + b'{"id": "b"}',
+        JSON + b'{"id": "b", "errors": {"data": [',
+        b"{},",
+        ("StreamTooLarge", "more than 1,000,000 bytes, and no end", 0),
+    ),
+    "errors of a batch": (
+        "retrieve",
+        JSON + b'{"id": "b"}',
+        JSON + b'{"id": "b", "errors": {"data": [' + b"{}," * 330_000 + b"{}]}}",
+        b"",
+        ("NoneType", "None", 0),
+    ),
+    "page": (
+        "find",
+        JSON + b'{"data": []}',
+        JSON + b'{"data": [' + b"{}," * 330_000 + b'{"id": "b", "created_at": 1}]}',
+        b"",
+        ("NoneType", "None", 0),
+    ),
+    "uploaded file": (
+        "upload",
+        JSON + b'{"id": "f"}',
+        JSON + b'{"id": "f", "filename": "',
+        b"x",
+        ("StreamTooLarge", "more than 1,000,000 bytes, and no end", 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", BATCHES)
+def test_answer_about_a_batch_costs_little_memory(shape: str) -> None:
+    call, ordinary, first, again, expected = BATCHES[shape]
+    environment = {name: is_ for name, is_ in os.environ.items() if not name.lower().endswith("_proxy")}
+
+    with sending(ordinary) as good, sending(first, again) as bad:
+        command = [sys.executable, "-m", "tests.support.one_batch", good, bad, call]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=110, check=False)
+
+    assert done.returncode == 0, done.stderr.decode()
+    said = json.loads(done.stdout)
+    assert (said["error"], said["message"], said["stored"]) == expected, said
+    assert said["grown"] < MOST
+
+
 def memory_of_a_trial(settings: Path, url: str) -> tuple[int, str, int]:
     """Exit code and standard error of `contentq try`, and its peak memory in bytes."""
     settings.write_text(f"base_url = '{url}'\nmax_characters = 1_000\n", encoding="utf-8")

@@ -23,7 +23,11 @@ from tests.support.tasks import task
 
 
 def most_memory() -> int:
-    """Bytes."""
+    """Bytes. Linux counts the peak of the parent too, but not in /proc."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -65,4 +69,5 @@ async def main() -> None:
     print(json.dumps(said))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -51,15 +51,15 @@ class AnswerTooLarge(Exception):
 class Received:
     """The pieces of one answer, in their order of arrival.
 
-    messages: the prompt, from which the maximum number of its tokens is calculated.
+    messages: the prompt, from which the maximum number of its tokens is calculated; add_prompt() adds more of it.
     """
 
     def __init__(self, settings: OpenAISettings, messages: Sequence[Mapping[str, str]] = ()) -> None:
         self._settings = settings
-        prompt = [message["content"] for message in messages]
-        self._prompt_characters = sum(map(len, prompt))
+        self._prompt_characters = 0
         self._estimates = dict.fromkeys(KINDS, 0.0)
-        self._estimates["prompt_tokens"] = sum(estimate(text) + MESSAGE_TOKENS for text in prompt)
+        for message in messages:
+            self.add_prompt(message["content"])
         self._tokens = Tokens()
         self._text, self._thoughts = io.StringIO(), io.StringIO()
         self.characters = 0
@@ -139,6 +139,11 @@ class Received:
             return None
         told = ", ".join(f"{kind}={reprlib.repr(number)}" for kind, number in said.items())
         return f"{told}; counted: {', '.join(f'{kind}={usage[kind]}' for kind in said)}"
+
+    def add_prompt(self, text: str) -> None:
+        """Adds a message of the prompt."""
+        self._prompt_characters += len(text)
+        self._estimates["prompt_tokens"] += estimate(text) + MESSAGE_TOKENS
 
     def end(self) -> None:
         """Records the server's mark of the end."""

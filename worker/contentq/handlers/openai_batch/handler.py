@@ -20,11 +20,13 @@ from contentq.content import GeneratedContent
 from contentq.engine.database_errors import is_outage, one_line
 from contentq.engine.handler_calls import HandlerCalls, run_beside
 from contentq.errors import HandlerError, Snooze
+from contentq.handlers.openai.calling import Answer
 from contentq.handlers.openai.choosing import Model
 from contentq.handlers.openai.client import Endpoint
 from contentq.handlers.openai.handler import OpenAIHandler
+from contentq.handlers.openai.prompt import Message
 from contentq.handlers.openai.settings import OpenAISettings
-from contentq.handlers.openai_batch.caller import BatchCaller, at_batch_price
+from contentq.handlers.openai_batch.caller import BatchCaller, at_batch_price, parsed
 from contentq.handlers.openai_batch.tending import Tending
 from contentq.queue import batches
 from contentq.queue.batches import Asked
@@ -128,8 +130,8 @@ class OpenAIBatchHandler(OpenAIHandler):
             more["deployment"] = model.chosen.deployment
         settings = at_batch_price(model.settings, asked.model)
         try:
-            messages, reply = json.loads(asked.body)["messages"], json.loads(asked.answer)
-            answer = caller.judge(asked.status_code, reply, messages, settings, context)
+            size = len(asked.body) + len(asked.answer)
+            messages, answer = await parsed(size, lambda: _judged(caller, asked, settings, context))
             return await self._content(answer, messages, context, more)
         except HandlerError as error:
             error.state = {}
@@ -169,6 +171,16 @@ def _outage_as_snooze() -> Iterator[None]:
         if is_outage(error):
             raise Snooze(f"no answer of the database: {one_line(error)}", delay=0) from None
         raise
+
+
+def _judged(
+    caller: BatchCaller, asked: Asked, settings: OpenAISettings, context: Any
+) -> tuple[list[Message], Answer]:
+    """The messages of a request, and the model's answer to it. Raises as BatchCaller.judge()."""
+    assert asked.status_code is not None
+    assert asked.answer is not None
+    messages: list[Message] = json.loads(asked.body)["messages"]
+    return messages, caller.judge(asked.status_code, json.loads(asked.answer), messages, settings, context)
 
 
 def _seconds_of(window: str) -> float:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from contentq.handlers.openai_batch.caller import MISSING
+from contentq.handlers.openai.limits import event_limit
+from contentq.handlers.openai.settings import OpenAISettings
+from contentq.handlers.openai_batch.caller import MISSING, TOO_LARGE
 from contentq.queue.batches import Line
 
 ENDPOINT: Final = "/v1/chat/completions"
@@ -15,8 +18,17 @@ ENDPOINT: Final = "/v1/chat/completions"
 NOT_DONE = frozenset({"batch_expired", "batch_cancelled"})
 """Codes of lines for requests that were not processed and go into another batch."""
 
-LARGEST_LINE = 16_000_000
-"""Maximum size of a line, in bytes."""
+START = 1_000
+"""Bytes that are kept of a line that is too large: they name its request."""
+
+_CUSTOM_ID = re.compile(rb'"custom_id"\s{0,10}:\s{0,10}"(\d{1,19}-\d{1,10})"')
+
+
+class FileLine(NamedTuple):
+    """A line of a file. is_whole: false for the start of a line that is too large."""
+
+    text: bytes
+    is_whole: bool = True
 
 
 class Reply(NamedTuple):
@@ -28,28 +40,31 @@ class Reply(NamedTuple):
     body: Mapping[str, Any]
 
 
+def line_limit(settings: OpenAISettings) -> int:
+    """Maximum size of a line, in bytes: that of a direct call's answer that arrives in one piece."""
+    return event_limit(settings)
+
+
 def request_line(line: Line) -> bytes:
     """A request as a line of the uploaded file."""
     head = json.dumps({"custom_id": f"{line.id}-{line.attempt}", "method": "POST", "url": ENDPOINT})
     return f'{head[:-1]}, "body": {line.body}}}\n'.encode("utf-8", "replace")
 
 
-def names_of(line: bytes) -> tuple[int, int] | None:
+def names_of(line: FileLine) -> tuple[int, int] | None:
     """The task and the attempt of a line; None if contentq did not create the line."""
-    try:
-        before, _, after = str(json.loads(line)["custom_id"]).partition("-")
-        id_, attempt = int(before), int(after)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return (id_, attempt) if 0 < id_ < 2**63 and 0 < attempt < 2**31 else None
+    return _names(_object(line.text)) if line.is_whole else _names_at_start(line.text)
 
 
-def reply_of(line: bytes) -> Reply | None:
+def reply_of(line: FileLine) -> Reply | None:
     """The answer in a line; None if there is none, or the request was not processed."""
-    names = names_of(line)
+    if not line.is_whole:
+        names = _names_at_start(line.text)
+        return None if names is None else Reply(*names, TOO_LARGE, {})
+    found = _object(line.text)
+    names = _names(found)
     if names is None:
         return None
-    found = json.loads(line)
     response, error = found.get("response"), found.get("error")
     if isinstance(response, dict):
         status, body = response.get("status_code"), response.get("body")
@@ -60,18 +75,54 @@ def reply_of(line: bytes) -> Reply | None:
     return Reply(*names, MISSING, {"error": error or "neither an answer nor an error"})
 
 
-async def lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The lines of a file that arrives in pieces; lines that are too large are skipped."""
-    rest, is_too_large = bytearray(), False
+async def lines_of(chunks: AsyncIterator[bytes], largest: int) -> AsyncIterator[FileLine]:
+    """The lines of a file that arrives in pieces; only the start of lines of more than `largest` bytes."""
+    rest, is_whole = bytearray(), True
     async for chunk in chunks:
         *ended, last = chunk.split(b"\n")
         for piece in ended:
-            rest += piece
-            if rest.strip() and not is_too_large and len(rest) <= LARGEST_LINE:
-                yield bytes(rest)
-            rest, is_too_large = bytearray(), False
-        rest += last
-        if len(rest) > LARGEST_LINE:
-            rest, is_too_large = bytearray(), True
-    if rest.strip() and not is_too_large:
-        yield bytes(rest)
+            is_whole = _add(rest, piece, largest) if is_whole else False
+            text, was_whole = bytes(rest), is_whole
+            rest, is_whole = bytearray(), True
+            if text and not text.isspace():
+                yield FileLine(text, was_whole)
+        is_whole = _add(rest, last, largest) if is_whole else False
+    if rest and not rest.isspace():
+        yield FileLine(bytes(rest), is_whole)
+
+
+def _add(line: bytearray, piece: bytes, largest: int) -> bool:
+    """Adds to a line. Returns false, and keeps its start, if it is too large."""
+    line += piece
+    if len(line) <= largest:
+        return True
+    del line[START:]
+    return False
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line; empty if there is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _names(found: Mapping[str, Any]) -> tuple[int, int] | None:
+    named = found.get("custom_id")
+    return _read_names(named) if isinstance(named, str) else None
+
+
+def _names_at_start(start: bytes) -> tuple[int, int] | None:
+    found = _CUSTOM_ID.search(start)
+    return None if found is None else _read_names(found[1].decode("ascii"))
+
+
+def _read_names(named: str) -> tuple[int, int] | None:
+    before, _, after = named.partition("-")
+    try:
+        id_, attempt = int(before), int(after)
+    except ValueError:
+        return None
+    return (id_, attempt) if 0 < id_ < 2**63 and 0 < attempt < 2**31 else None

@@ -1,4 +1,4 @@
-"""Sends, polls and collects batches in the background, including those of dead workers.
+"""Sends, polls and collects batches in the background, including those of dead workers of the same login.
 
 Nothing is sent twice. The requests of a batch are stored in the database before anything is sent. The uploaded
 file is recorded before the batch is created at the provider, and the metadata of the batch holds its key.
@@ -18,19 +18,21 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from typing import IO, Any
+from functools import partial
+from typing import IO, Any, NamedTuple
 
 import openai
 import psycopg
-from openai.types import Batch as ProviderBatch
 
 from contentq.engine.database_errors import is_outage
 from contentq.engine.handler_calls import HandlerCalls
 from contentq.errors import DatabaseUnreachable, PermanentError, RateLimited, TemporaryError
+from contentq.handlers.openai.calling import LARGE
 from contentq.handlers.openai.settings import OpenAISettings
-from contentq.handlers.openai_batch.caller import MISSING, BatchCaller, at_batch_price
-from contentq.handlers.openai_batch.lines import ENDPOINT, Reply, lines_of, names_of, reply_of, request_line
+from contentq.handlers.openai.stream import Received
+from contentq.handlers.openai_batch.caller import MISSING, BatchCaller, at_batch_price, parsed
+from contentq.handlers.openai_batch.lines import FileLine, Reply, line_limit, names_of, reply_of, request_line
+from contentq.handlers.openai_batch.provider import Provider, State
 from contentq.queue import batches
 from contentq.queue.batches import Answered, Batch, LeaseLost, Line, News
 from contentq.storable import as_text
@@ -42,9 +44,6 @@ LARGEST_INPUT = 190_000_000
 
 KEPT_IN_MEMORY = 8_000_000
 """Bytes of such a file that stay in memory before it goes to the disk."""
-
-KEY = "contentq"
-"""The metadata key of a batch by which contentq finds it again."""
 
 RENEWAL = 15.0
 """Seconds between renewals of a lease, which lasts a minute."""
@@ -61,9 +60,6 @@ LONGEST_PAUSE = 600.0
 ANSWERS, ANSWER_BYTES = 200, 2_000_000
 """Number of answers stored at a time, and their approximate total size."""
 
-LONGEST_SEARCH = 100
-"""Pages of the provider's batches that are searched; a page has 100."""
-
 SEARCH_MARGIN = 3600.0
 """Seconds by which the provider's clock may be behind that of the database."""
 
@@ -73,12 +69,23 @@ TOO_MANY = frozenset({"token_limit_exceeded", "rate_limit_exceeded", "batch_limi
 """Error codes of a batch that the provider refuses because too many are queued."""
 
 
+class Read(NamedTuple):
+    """An answer as it is stored. received: what the cost is calculated from; None without a cost."""
+
+    id: int
+    attempt: int
+    status: int
+    answer: str
+    received: Received | None
+
+
 class Tending:
-    """Tends the batches of one provider, shared with every worker that has the same API address."""
+    """Tends the batches of one provider, shared with the workers of the same login and API address."""
 
     def __init__(self, calls: HandlerCalls, caller: BatchCaller, settings: OpenAISettings) -> None:
         self._calls = calls
         self._caller = caller
+        self._provider = Provider(caller)
         self._settings = settings
         self._batch = settings.batch
         self._asked = 0
@@ -161,7 +168,6 @@ class Tending:
 
     async def _send(self, batch: Batch) -> None:
         """Uploads the requests of a batch, and creates the batch at the provider."""
-        client = self._caller.client()
         with tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY) as file:
             number = await self._write_requests(batch, file)
             if not number:
@@ -170,14 +176,9 @@ class Tending:
             file.seek(0)
             try:
                 name = f"contentq-{batch.key}.jsonl"
-                uploaded = await client.files.create(file=(name, file), purpose="batch")
-                await self._calls(batches.note, batch, News(input_file=uploaded.id))
-                made = await client.batches.create(
-                    input_file_id=uploaded.id,
-                    endpoint=ENDPOINT,
-                    completion_window=self._batch.completion_window,  # type: ignore[arg-type]  # other servers have it
-                    metadata={KEY: batch.key},
-                )
+                uploaded = await self._provider.upload(name, file)
+                await self._calls(batches.note, batch, News(input_file=uploaded))
+                made = await self._provider.create(uploaded, self._batch.completion_window, batch.key)
             except openai.APIStatusError as error:
                 failure = self._caller.failure(error, self._settings.model_copy(update={"model": batch.model}))
                 if not isinstance(failure, PermanentError):
@@ -208,14 +209,13 @@ class Tending:
         last: Line | None = None
         while lines := await self._calls(batches.lines, batch, last):
             last = lines[-1]
-            await self._store(batch, [Reply(line.id, line.attempt, status, body) for line in lines])
+            await self._store(batch, [self._read(Reply(line.id, line.attempt, status, body)) for line in lines])
 
     async def _resume(self, batch: Batch) -> None:
         """Creates a batch unless it exists already: another worker left it, or the provider did not answer."""
         made = await self._find(batch)
         if made is None and batch.input_file is not None:
-            with suppress(openai.NotFoundError):
-                await self._caller.client().files.delete(batch.input_file)
+            await self._provider.delete(batch.input_file)
             made = await self._find(batch)
         if made is None:
             await self._send(batch)
@@ -223,29 +223,18 @@ class Tending:
             log.info("found batch=%s, sent by a worker that no longer runs", made.id)
             await self._note_state(batch, made)
 
-    async def _find(self, batch: Batch) -> ProviderBatch | None:
+    async def _find(self, batch: Batch) -> State | None:
         """The provider's batch for this one, if it was created."""
         if batch.input_file is None:
             return None  # recorded before the batch is created
-        page = await self._caller.client().batches.list(limit=100)
-        for _ in range(LONGEST_SEARCH):
-            for each in page.data:
-                if (each.metadata or {}).get(KEY) == batch.key or each.input_file_id == batch.input_file:
-                    return each
-            if not page.data or page.data[-1].created_at < time.time() - batch.age - SEARCH_MARGIN:
-                break
-            if not page.has_next_page():
-                break
-            page = await page.get_next_page()
-        return None
+        return await self._provider.find(batch.key, batch.input_file, batch.age + SEARCH_MARGIN)
 
     # Checking and collecting
 
     async def _look_at(self, batch: Batch) -> None:
-        client = self._caller.client()
         assert batch.provider_id is not None
         try:
-            state = await client.batches.retrieve(batch.provider_id)
+            state = await self._provider.retrieve(batch.provider_id)
         except openai.NotFoundError as error:
             why = self._storable(f"the provider does not know it any more: {error}")
             again = await self._calls(batches.close, batch, "lost", why)
@@ -256,25 +245,24 @@ class Tending:
             return
         if not batch.wanted and state.status != "cancelling":
             log.info("cancelling batch=%s: no task waits for it", state.id)
-            state = await client.batches.cancel(state.id)
+            state = await self._provider.cancel(state.id)
         await self._note_state(batch, state)
 
-    async def _note_state(self, batch: Batch, state: ProviderBatch, *, is_over: bool = False) -> None:
-        counts = state.request_counts
+    async def _note_state(self, batch: Batch, state: State, *, is_over: bool = False) -> None:
         news = News(
             provider_id=state.id,
-            status=state.status,
-            completed=_count(counts.completed) if counts else None,
-            failed=_count(counts.failed) if counts else None,
-            expires_at=_time(state.expires_at),
+            status=state.status or None,
+            completed=state.completed,
+            failed=state.failed,
+            expires_at=state.expires_at,
             due_in=None if is_over else self._batch.poll_seconds,
         )
         await self._calls(batches.note, batch, news)
 
-    async def _collect(self, batch: Batch, state: ProviderBatch) -> None:
+    async def _collect(self, batch: Batch, state: State) -> None:
         """Stores all answers of an ended batch; sends unanswered requests again, unless that is futile."""
         await self._note_state(batch, state, is_over=True)
-        for file in filter(None, (state.output_file_id, state.error_file_id)):
+        for file in filter(None, (state.output_file, state.error_file)):
             await self._collect_file(batch, file)
         why, retry_in = None, 0.0
         if state.status == "completed":
@@ -285,68 +273,80 @@ class Tending:
         log.info("collected batch=%s status=%s again=%d", state.id, state.status, again)
 
     async def _collect_file(self, batch: Batch, file: str) -> None:
-        replies: list[Reply] = []
+        settings = at_batch_price(self._settings, batch.model)
+        found: list[Read] = []
         size = 0
-        async for line in self._lines(file):
-            reply = reply_of(line)
-            if reply is None:
+        async for line in self._provider.lines(file, line_limit(self._settings)):
+            if len(line.text) > LARGE and found:
+                await self._store(batch, found)
+                found, size = [], 0
+            read = await parsed(len(line.text), partial(self._read_line, line, settings))
+            if read is None:
                 continue
-            replies.append(reply)
-            size += len(line)
-            if len(replies) >= ANSWERS or size >= ANSWER_BYTES:
-                await self._store(batch, replies)
-                replies, size = [], 0
-        if replies:
-            await self._store(batch, replies)
+            found.append(read)
+            size += len(line.text)
+            if len(found) >= ANSWERS or size >= ANSWER_BYTES:
+                await self._store(batch, found)
+                found, size = [], 0
+        if found:
+            await self._store(batch, found)
 
-    async def _lines(self, file: str) -> AsyncIterator[bytes]:
-        async with self._caller.client().files.with_streaming_response.content(file) as response:
-            async for line in lines_of(response.iter_bytes()):
-                yield line
+    def _read_line(self, line: FileLine, settings: OpenAISettings) -> Read | None:
+        reply = reply_of(line)
+        return None if reply is None else self._read(reply, settings)
 
-    async def _collect_errors(self, batch: Batch, state: ProviderBatch) -> tuple[str, float]:
+    def _read(self, reply: Reply, settings: OpenAISettings | None = None) -> Read:
+        """An answer as it is stored. settings: the prices, for answers that may have a cost."""
+        has_cost = reply.status == 200 and settings is not None
+        received = self._caller.received(reply.body, settings) if has_cost and settings is not None else None
+        return Read(*reply[:3], self._caller.scrub(json.dumps(reply.body)), received)
+
+    async def _collect_errors(self, batch: Batch, state: State) -> tuple[str, float]:
         """Stores the errors of a batch that the provider refused as a whole, as answers of the faulty requests.
 
         Returns the error, and the delay before the other requests are sent again. If no request is at fault, the
         error code decides about all of them: otherwise they would be sent again for ever.
         """
-        errors = (state.errors.data if state.errors else None) or []
+        errors = state.errors
         said = "; ".join(f"{each.message or each.code}" for each in errors[:3]) or "it does not say why"
         said = self._storable(said)
         if any(each.code in TOO_MANY for each in errors):
             return said, max(LONGEST_PAUSE / 2, self._batch.poll_seconds)
-        blamed = {each.line: each for each in errors if isinstance(each.line, int)}
-        if blamed:
-            number, replies = 0, []
-            async for line in self._lines(state.input_file_id):
+        blamed = {each.line: each for each in errors if each.line is not None}
+        if blamed and state.input_file is not None:
+            number, found = 0, []
+            async for line in self._provider.lines(state.input_file, line_limit(self._settings)):
                 number += 1
-                names = names_of(line) if number in blamed else None
+                if number not in blamed:
+                    continue
+                names = await parsed(len(line.text), partial(names_of, line))
                 if names is not None:
                     body = {"message": blamed[number].message, "code": blamed[number].code}
-                    replies.append(Reply(*names, 400, {"error": body}))
-            if replies:
-                await self._store(batch, replies)
+                    found.append(self._read(Reply(*names, 400, {"error": body})))
+            if found:
+                await self._store(batch, found)
                 return said, 0.0
         code = errors[0].code if errors else None
         await self._answer_all(batch, MISSING, {"error": {"message": f"the batch failed: {said}", "code": code}})
         return said, 0.0
 
-    async def _store(self, batch: Batch, replies: list[Reply]) -> None:
-        settings = at_batch_price(self._settings, batch.model)
-        paid = [(reply.id, reply.attempt) for reply in replies if reply.status == 200]
+    async def _store(self, batch: Batch, found: list[Read]) -> None:
+        """Stores answers.
+
+        The size of the request in bytes replaces the prompt: it limits the reported tokens, and missing counts are
+        estimated from it.
+        """
+        paid = [(read.id, read.attempt) for read in found if read.received is not None]
         sizes = await self._calls(batches.sizes, batch, paid) if paid else {}
         answers = []
-        for reply in replies:
+        for read in found:
             usage = None
-            if reply.status == 200:
-                usage = self._caller.usage(reply.body, settings, sizes.get((reply.id, reply.attempt), 0))
+            if read.received is not None:
+                read.received.add_prompt(" " * sizes.get((read.id, read.attempt), 0))
+                usage = read.received.spent
             answers.append(
                 Answered(
-                    reply.id,
-                    reply.attempt,
-                    reply.status,
-                    self._caller.scrub(json.dumps(reply.body)),
-                    None if usage is None else json.dumps(usage),
+                    read.id, read.attempt, read.status, read.answer, None if usage is None else json.dumps(usage)
                 )
             )
         await self._calls(batches.store, batch, answers)
@@ -367,16 +367,3 @@ class Tending:
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
-
-
-def _count(said: Any) -> int | None:
-    """A provider's number of requests, or None if it is invalid."""
-    return said if type(said) is int and 0 <= said < 2**31 else None
-
-
-def _time(said: Any) -> datetime | None:
-    """A provider's time in seconds since 1970, or None if it is invalid."""
-    try:
-        return datetime.fromtimestamp(said, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
