@@ -171,7 +171,7 @@ COMMENT ON COLUMN contentq.provider_batches.provider IS 'The address of its API.
 COMMENT ON COLUMN contentq.provider_batches.model IS 'The model of the requests.';
 COMMENT ON COLUMN contentq.provider_batches.status IS
     'opening until the provider is known to have it, then the status of the provider; withdrawn if the provider never had '
-    'it.';
+    'it; abandoned if no worker of its login looked at it for three days.';
 COMMENT ON COLUMN contentq.provider_batches.requests IS 'Number of requests in it.';
 COMMENT ON COLUMN contentq.provider_batches.completed IS 'Number of completed requests, as the provider reports it.';
 COMMENT ON COLUMN contentq.provider_batches.failed IS 'Number of failed requests, as the provider reports it.';

@@ -8739,7 +8739,7 @@ COMMENT ON COLUMN contentq.provider_batches.model IS 'The model of the requests.
 
 -- Name: COLUMN provider_batches.status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.provider_batches.status IS 'opening until the provider is known to have it, then the status of the provider; withdrawn if the provider never had it.';
+COMMENT ON COLUMN contentq.provider_batches.status IS 'opening until the provider is known to have it, then the status of the provider; withdrawn if the provider never had it; abandoned if no worker of its login looked at it for three days.';
 
 -- Name: COLUMN provider_batches.requests; Type: COMMENT; Schema: contentq; Owner: -
 
