@@ -6585,6 +6585,7 @@ CREATE FUNCTION contentq.heartbeat(worker_id bigint, busy integer DEFAULT NULL::
     SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET enable_hashagg TO 'off'
     SET jit TO 'off'
     AS $$
 #variable_conflict use_column

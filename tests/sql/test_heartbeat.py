@@ -4,6 +4,7 @@ answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -292,3 +293,23 @@ def test_cost_of_a_long_list_is_linear_also_in_a_session_that_has_planned_on_an_
 
     released = queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'pending'")
     assert released == (0 if known else 1000)
+
+
+def test_cost_of_a_very_long_list_of_forged_ids_is_linear(queue: Queue, worker: int) -> None:
+    """A hash table that is filled in the order of another one takes quadratic time."""
+
+    def seconds(number: int) -> float:
+        began = time.perf_counter()
+        queue.run(
+            "SELECT count(*) FROM contentq.heartbeat(%s, 0, "
+            "ARRAY(SELECT n::bigint FROM generate_series(1, %s) AS n), array_fill(7, ARRAY[%s]), '2001-01-01')",
+            worker,
+            number,
+            number,
+        )
+        return time.perf_counter() - began
+
+    few = min(seconds(10_000) for _ in range(3))
+    queue.run("SELECT set_config('statement_timeout', %s, false)", f"{20 * 4 * few * 1000:.0f}ms")
+
+    seconds(200_000)  # quadratic: 400 times as long
