@@ -11061,11 +11061,14 @@ COMMENT ON FUNCTION contentq.task_of_content(content_id bigint, generation_task_
 CREATE FUNCTION contentq.tell_waiters() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 DECLARE
-    told text;
     key text;
+    setting text;
+    told text;
+    place integer;
     remembered text;
+    found_before bigint;
     unended bigint;
 BEGIN
     -- For the reasons, see wake_workers().
@@ -11081,23 +11084,32 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    told := coalesce(current_setting('contentq.batches_told', true), '');
     key := md5(format('%s %s', OLD.account_id, OLD.batch));
-    remembered := substring(told FROM key || '=(told|-?[0-9]{1,18});');
-    IF remembered = 'told' THEN
-        RETURN NULL;
+    setting := 'contentq.batches_told_' || left(key, 2);
+    told := coalesce(current_setting(setting, true), '');
+    place := strpos(told, key || '=');
+    IF place > 0 THEN
+        remembered := split_part(substr(told, place + 33, 21), ';', 1);
+        IF remembered = 'told' THEN
+            RETURN NULL;
+        ELSIF remembered ~ '^-?[0-9]{1,18}$' THEN
+            found_before := remembered::bigint;
+        END IF;
     END IF;
-    unended := contentq.unended_task(OLD.batch, OLD.account_id, remembered::bigint);
+    unended := contentq.unended_task(OLD.batch, OLD.account_id, found_before);
     IF unended IS NULL THEN
         PERFORM contentq.notify_waiters('batch', OLD.batch);
     END IF;
-    IF remembered::bigint IS DISTINCT FROM unended OR unended IS NULL THEN
-        told := regexp_replace(told, key || '=[^;]*;', '') || format('%s=%s;', key, coalesce(unended::text, 'told'));
-        PERFORM set_config('contentq.batches_told', told, true);
+    IF unended IS NULL OR unended IS DISTINCT FROM found_before THEN
+        IF place > 0 THEN
+            told := replace(told, format('%s=%s;', key, remembered), '');
+        END IF;
+        -- At the beginning, before anything that a session has left behind.
+        PERFORM set_config(setting, format('%s=%s;', key, coalesce(unended::text, 'told')) || told, true);
     END IF;
     RETURN NULL;
 END;
-$$;
+$_$;
 
 -- Name: FUNCTION tell_waiters(); Type: COMMENT; Schema: contentq; Owner: -
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from hashlib import md5
+
 import pytest
 
 from tests.sql.waiters import HOLD, Connect, Waiter, asks_while, end, running_batch
@@ -182,12 +185,73 @@ def test_batch_of_several_accounts_is_heard_once_for_each(queue: Queue, waiter: 
     assert waiter.heard() == [channel]
 
 
-def test_setting_of_a_session_that_makes_no_sense_hinders_nothing(queue: Queue, waiter: Waiter) -> None:
+@pytest.mark.parametrize("left_behind", ["what", "{key}=", "{key}=what;", "{key}=9999999999999999999;"])
+def test_setting_of_a_session_that_makes_no_sense_hinders_nothing(
+    queue: Queue, waiter: Waiter, left_behind: str
+) -> None:
     """Such as a value left behind by a pooler."""
-    (task,) = running_batch(queue, 1)
+    first, second = running_batch(queue, 2)
     channel = waiter.wait(batch="spring")
-    queue.run("SET contentq.batches_told = 'what'")
+    key = md5(f"{queue.account} spring".encode()).hexdigest()
+    setting = f"contentq.batches_told_{key[:2]}"
+    queue.run("SELECT set_config(%s, %s, false)", setting, left_behind.format(key=key))
 
-    end(queue, task)
+    with queue.connection.transaction():
+        end(queue, first)
+        queue.run(HOLD)
+        assert queue.value("SELECT current_setting(%s)", setting).startswith(f"{key}={second.id};")
+        end(queue, second)
 
     assert waiter.heard() == [channel]
+
+
+def test_end_of_many_awaited_batches_in_one_transaction_costs_each_the_same(queue: Queue, waiter: Waiter) -> None:
+    def seconds(number: int) -> float:
+        queue.run("TRUNCATE contentq.awaited, content_generation_tasks")
+        queue.run(
+            "INSERT INTO content_generation_tasks (account_id, batch) "
+            "SELECT %s, 'batch ' || n FROM generate_series(1, %s) AS n",
+            queue.account,
+            number,
+        )
+        queue.run(
+            "INSERT INTO contentq.awaited (kind, name) SELECT 'batch', t.batch FROM content_generation_tasks AS t"
+        )
+        channel = waiter.wait(batch="batch 7")
+        with queue.connection.transaction():
+            queue.run("UPDATE content_generation_tasks SET status = 'failed'")
+            began = time.perf_counter()
+            queue.run(HOLD)
+            took = time.perf_counter() - began
+        assert waiter.heard() == [channel]
+        return took
+
+    few = min(seconds(1000) for _ in range(3))
+    queue.run("SELECT set_config('statement_timeout', %s, false)", f"{12 * 3 * few * 1000:.0f}ms")
+
+    seconds(12_000)  # quadratic: some 100 times as long
+
+
+def test_each_of_many_awaited_batches_is_heard_once_in_a_transaction_that_ends_all_their_tasks(
+    queue: Queue, waiter: Waiter
+) -> None:
+    names = [f"batch {number}" for number in range(600)]
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, batch) "
+        "SELECT %s, 'batch ' || n / 5 FROM generate_series(0, 2999) AS n",
+        queue.account,
+    )
+    channels = [waiter.wait(batch=name) for name in names]
+
+    with queue.connection.transaction():
+        for rest in range(5):
+            queue.run("UPDATE content_generation_tasks SET status = 'failed' WHERE mod(id, 5) = %s", rest)
+            queue.run(HOLD)
+            kept = queue.value(
+                "SELECT count(*) FROM generate_series(0, 255) AS s (number), "
+                "regexp_matches(current_setting('contentq.batches_told_' || lpad(to_hex(number), 2, '0'), true), "
+                "'[0-9a-f]{32}=', 'g')"
+            )
+            assert kept == len(names)
+
+    assert waiter.heard() == sorted(channels)
