@@ -208,6 +208,8 @@ DECLARE
     all_largest numeric[];
     -- The rows of usage to add to; NULL for a new one.
     all_rows bigint[];
+    capped_models text[];
+    is_capped boolean := false;
 BEGIN
     SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
            array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
@@ -251,21 +253,47 @@ BEGIN
         RETURN 0;
     END IF;
 
-    SELECT array_agg(f.id ORDER BY f.place)
-    INTO all_rows
-    FROM (
-        SELECT c.place, (
-            SELECT u.id
-            FROM contentq.usage AS u
-            WHERE u.account_id = c.account_id
-              AND u.day = today
-              AND u.model = c.model
-              AND u.category = c.category
-            LIMIT 1
-            FOR NO KEY UPDATE SKIP LOCKED
-        ) AS id
-        FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
-    ) AS f;
+    LOOP
+        SELECT array_agg(f.id ORDER BY f.place)
+        INTO all_rows
+        FROM (
+            SELECT c.place, (
+                SELECT u.id
+                FROM contentq.usage AS u
+                WHERE u.account_id = c.account_id
+                  AND u.day = today
+                  AND u.model = c.model
+                  AND u.category = c.category
+                LIMIT 1
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS id
+            FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
+        ) AS f;
+        EXIT WHEN is_capped OR array_position(all_rows, NULL) IS NULL;
+
+        -- New rows.
+        is_capped := true;
+        capped_models := contentq.cap_models(all_accounts, all_models, today);
+        EXIT WHEN capped_models = all_models;
+        SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
+               array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
+        INTO all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs,
+             all_largest
+        FROM (
+            SELECT n.account_id,
+                   n.model,
+                   n.category,
+                   sum(n.attempts)::bigint AS attempts,
+                   sum(n.prompt_tokens) AS prompt_tokens,
+                   sum(n.completion_tokens) AS completion_tokens,
+                   sum(n.cost) AS cost,
+                   max(n.largest) AS largest
+            FROM unnest(all_accounts, capped_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens,
+                        all_costs, all_largest)
+                AS n (account_id, model, category, attempts, prompt_tokens, completion_tokens, cost, largest)
+            GROUP BY n.account_id, n.model, n.category
+        ) AS c;
+    END LOOP;
 
     UPDATE contentq.usage AS u
     SET attempts = u.attempts + c.attempts,
@@ -1305,6 +1333,78 @@ $$;
 -- Name: FUNCTION cancel_tasks(ids bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.cancel_tasks(ids bigint[]) IS 'Internal: cancels tasks that have not ended; returns the new status of each.';
+
+-- Name: cap_models(bigint[], text[], date); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.cap_models(account_ids bigint[], models text[], day date) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET enable_sort TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    most_models constant integer := 100;
+    each record;
+    known integer;
+    last_model text;
+    -- Its keys are pairs of account and model, which are found without comparing each.
+    refused jsonb := '{}';
+BEGIN
+    FOR each IN
+        SELECT n.account_id, array_agg(n.model ORDER BY n.place) AS models
+        FROM (
+            SELECT c.account_id, c.model, min(c.place) AS place
+            FROM unnest(cap_models.account_ids, cap_models.models) WITH ORDINALITY AS c (account_id, model, place)
+            WHERE c.model <> 'other'
+              AND NOT EXISTS (
+                  SELECT
+                  FROM contentq.usage AS u
+                  WHERE u.account_id = c.account_id
+                    AND u.day = cap_models.day
+                    AND u.model = c.model
+              )
+            GROUP BY c.account_id, c.model
+        ) AS n
+        GROUP BY n.account_id
+    LOOP
+        known := 0;
+        last_model := '';
+        WHILE known < most_models LOOP
+            last_model := (
+                SELECT u.model
+                FROM contentq.usage AS u
+                WHERE u.account_id = each.account_id
+                  AND u.day = cap_models.day
+                  AND u.model > last_model
+                ORDER BY u.account_id, u.day, u.model
+                LIMIT 1
+            );
+            EXIT WHEN last_model IS NULL;
+            known := known + (last_model <> 'other')::integer;
+        END LOOP;
+        IF cardinality(each.models) > most_models - known THEN
+            refused := refused || (
+                SELECT jsonb_object_agg(format('%s %s', each.account_id, m.model), true)
+                FROM unnest(each.models[most_models - known + 1:]) AS m (model)
+            );
+        END IF;
+    END LOOP;
+    RETURN ARRAY(
+        SELECT CASE WHEN refused ? format('%s %s', c.account_id, c.model) THEN 'other' ELSE c.model END
+        FROM unnest(cap_models.account_ids, cap_models.models) WITH ORDINALITY AS c (account_id, model, place)
+        ORDER BY c.place
+    );
+END;
+$$;
+
+-- Name: FUNCTION cap_models(account_ids bigint[], models text[], day date); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.cap_models(account_ids bigint[], models text[], day date) IS 'Internal: the models of a report; a new model of an account with 100 models on this day becomes other.';
 
 -- Name: choose_aged(integer, timestamp with time zone, text[], bigint[], bigint[], boolean, text[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -9291,7 +9391,12 @@ BEGIN
     INTO held_ids, held_usages
     FROM (
         SELECT t.id, r.usage
-        FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages) AS r (id, attempt, usage)
+        FROM (
+            SELECT DISTINCT ON (n.id, n.attempt) n.id, n.attempt, n.usage
+            FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages)
+                WITH ORDINALITY AS n (id, attempt, usage, place)
+            ORDER BY n.id, n.attempt, n.place
+        ) AS r
         JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, record_usage.worker_id)
         ORDER BY r.id
@@ -9307,7 +9412,7 @@ $$;
 
 -- Name: FUNCTION record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text with model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same transaction; complete() and store() do it automatically with the results.';
+COMMENT ON FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[]) IS 'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text with model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same transaction; complete() and store() do it automatically with the results. An attempt that is named several times in a call counts once.';
 
 -- Name: refuse_extras(text[]); Type: FUNCTION; Schema: contentq; Owner: -
 

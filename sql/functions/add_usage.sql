@@ -5,6 +5,7 @@
 -- except for a completed task that counts against a budget: it shows that such a task costs nothing (see budget_room()).
 -- Locks: rows of usage; it skips rows that other sessions have locked, so it never waits. If no row of an account, day,
 --        model and category is free, it adds one. Returns: the number of tokens. Days begin at midnight UTC.
+-- Handlers name the models. After 100 models of an account on a day, new ones are counted as other (see cap_models()).
 -- Budgets are checked when a task is about to start (see admit()).
 CREATE OR REPLACE FUNCTION contentq.add_usage(
     ids bigint[],
@@ -35,6 +36,8 @@ DECLARE
     all_largest numeric[];
     -- The rows of usage to add to; NULL for a new one.
     all_rows bigint[];
+    capped_models text[];
+    is_capped boolean := false;
 BEGIN
     SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
            array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
@@ -78,21 +81,47 @@ BEGIN
         RETURN 0;
     END IF;
 
-    SELECT array_agg(f.id ORDER BY f.place)
-    INTO all_rows
-    FROM (
-        SELECT c.place, (
-            SELECT u.id
-            FROM contentq.usage AS u
-            WHERE u.account_id = c.account_id
-              AND u.day = today
-              AND u.model = c.model
-              AND u.category = c.category
-            LIMIT 1
-            FOR NO KEY UPDATE SKIP LOCKED
-        ) AS id
-        FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
-    ) AS f;
+    LOOP
+        SELECT array_agg(f.id ORDER BY f.place)
+        INTO all_rows
+        FROM (
+            SELECT c.place, (
+                SELECT u.id
+                FROM contentq.usage AS u
+                WHERE u.account_id = c.account_id
+                  AND u.day = today
+                  AND u.model = c.model
+                  AND u.category = c.category
+                LIMIT 1
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS id
+            FROM unnest(all_accounts, all_models, all_categories) WITH ORDINALITY AS c (account_id, model, category, place)
+        ) AS f;
+        EXIT WHEN is_capped OR array_position(all_rows, NULL) IS NULL;
+
+        -- New rows.
+        is_capped := true;
+        capped_models := contentq.cap_models(all_accounts, all_models, today);
+        EXIT WHEN capped_models = all_models;
+        SELECT array_agg(c.account_id), array_agg(c.model), array_agg(c.category), array_agg(c.attempts),
+               array_agg(c.prompt_tokens), array_agg(c.completion_tokens), array_agg(c.cost), array_agg(c.largest)
+        INTO all_accounts, all_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens, all_costs,
+             all_largest
+        FROM (
+            SELECT n.account_id,
+                   n.model,
+                   n.category,
+                   sum(n.attempts)::bigint AS attempts,
+                   sum(n.prompt_tokens) AS prompt_tokens,
+                   sum(n.completion_tokens) AS completion_tokens,
+                   sum(n.cost) AS cost,
+                   max(n.largest) AS largest
+            FROM unnest(all_accounts, capped_models, all_categories, all_attempts, all_prompt_tokens, all_completion_tokens,
+                        all_costs, all_largest)
+                AS n (account_id, model, category, attempts, prompt_tokens, completion_tokens, cost, largest)
+            GROUP BY n.account_id, n.model, n.category
+        ) AS c;
+    END LOOP;
 
     UPDATE contentq.usage AS u
     SET attempts = u.attempts + c.attempts,

@@ -2,7 +2,8 @@
 -- Called by: workers, for attempts that they hold, before fail() or snooze() in the same transaction, so that a repeated
 --            report charges nothing twice.
 -- usages: JSON objects as text (see add_usage()).
--- Locks: the tasks, in id order, until the report. Returns: nothing. It ignores attempts that the worker no longer holds.
+-- Locks: the tasks, in id order, until the report. Returns: nothing. It ignores attempts that the worker no longer holds,
+--        and of an attempt that is named several times, all usages but the first.
 CREATE OR REPLACE FUNCTION contentq.record_usage(worker_id bigint, ids bigint[], attempts integer[], usages text[])
 RETURNS void
 LANGUAGE plpgsql
@@ -26,7 +27,12 @@ BEGIN
     INTO held_ids, held_usages
     FROM (
         SELECT t.id, r.usage
-        FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages) AS r (id, attempt, usage)
+        FROM (
+            SELECT DISTINCT ON (n.id, n.attempt) n.id, n.attempt, n.usage
+            FROM unnest(record_usage.ids, record_usage.attempts, record_usage.usages)
+                WITH ORDINALITY AS n (id, attempt, usage, place)
+            ORDER BY n.id, n.attempt, n.place
+        ) AS r
         JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[r.id]) AND t.attempt = r.attempt
         WHERE contentq.is_held(t.status, t.worker_id, record_usage.worker_id)
         ORDER BY r.id
@@ -43,4 +49,5 @@ $$;
 COMMENT ON FUNCTION contentq.record_usage(bigint, bigint[], integer[], text[]) IS
     'Adds the cost of attempts that this worker still holds to the usage of their accounts. usages: JSON objects as text '
     'with model, prompt_tokens, completion_tokens and cost. Call it before the report that ends the attempt, in the same '
-    'transaction; complete() and store() do it automatically with the results.';
+    'transaction; complete() and store() do it automatically with the results. An attempt that is named several times in a '
+    'call counts once.';

@@ -96,16 +96,84 @@ def test_report_that_is_repeated_counts_once(queue: Queue, way: str) -> None:
     assert totals(queue) == COUNTED_ONCE
 
 
-@pytest.mark.parametrize("way", ["complete", "store"])
+@pytest.mark.parametrize("way", ["complete", "store", "record_usage"])
 def test_task_that_is_named_twice_in_a_report_counts_once(queue: Queue, way: str) -> None:
     task = queue.running()
 
     if way == "complete":
         queue.complete(task.worker, [task, task], [REPORT, REPORT])
-    else:
+    elif way == "store":
         queue.store(task.worker, [task, task], extras=[REPORT, REPORT])
+    else:
+        record(queue, [task, task], [REPORT, '{"model": "large", "cost": 1}'])
 
     assert totals(queue) == COUNTED_ONCE
+
+
+def record(queue: Queue, tasks: list[Held], reports: list[str]) -> None:
+    """Records usages of tasks of one worker in one call."""
+    ids, attempts = [task.id for task in tasks], [task.attempt for task in tasks]
+    queue.run("SELECT contentq.record_usage(%s, %s, %s, %s)", tasks[0].worker, ids, attempts, reports)
+
+
+def of_model(number: int) -> str:
+    return json.dumps({"model": f"model-{number:03}", "cost": 0.01})
+
+
+def by_model(queue: Queue, account: int) -> dict[str, int]:
+    """The attempts of an account, by model."""
+    return {row["model"]: row["attempts"] for row in queue.usage() if row["account_id"] == account}
+
+
+@pytest.mark.parametrize("calls", ["one", "many"])
+def test_models_of_an_account_beyond_a_hundred_on_one_day_are_counted_as_other(queue: Queue, calls: str) -> None:
+    """Workers name the models, and every claim beside a budget sums the rows."""
+    reports = [of_model(number) for number in range(120)]
+    worker = queue.register(slots=120)
+    for _ in reports:
+        queue.add()
+    tasks = [Held(worker, row["id"], row["attempt"]) for row in queue.claim(worker, 120)]
+    if calls == "one":
+        record(queue, tasks, reports)
+    else:
+        for report in reports:
+            record(queue, tasks[:1], [report])
+
+    record(queue, tasks[:1], [of_model(7)])
+    record(queue, tasks[:1], [of_model(119)])
+
+    found = by_model(queue, queue.account)
+    assert len(found) == 101
+    assert (found["other"], found["model-007"], found["model-099"]) == (21, 2, 1)
+    other = queue.running(account_id=queue.add_account())
+    record(queue, [other], [of_model(119)])
+    assert by_model(queue, queue.row(other.id)["account_id"]) == {"model-119": 1}
+    queue.run("UPDATE contentq.usage SET day = day - 1")
+    record(queue, tasks[:1], [of_model(119)])
+    assert by_model(queue, queue.account)["model-119"] == 1
+
+
+def test_cost_of_a_new_model_does_not_depend_on_how_much_the_account_has_used(queue: Queue) -> None:
+    queue.run(
+        "INSERT INTO contentq.usage "
+        "(account_id, day, model, category, attempts, prompt_tokens, completion_tokens, cost) "
+        "SELECT %s, (clock_timestamp() AT TIME ZONE 'UTC')::date, 'm' || mod(n, 100), n, 1, 0, 0, 0 "
+        "FROM generate_series(1, 20000) AS n",
+        queue.account,
+    )
+    task = queue.running()
+    read = (
+        "SELECT sum(pg_stat_get_xact_tuples_returned(c.oid))::integer FROM pg_class AS c "
+        "WHERE c.oid = 'contentq.usage'::regclass "
+        "OR c.oid IN (SELECT i.indexrelid FROM pg_index AS i WHERE i.indrelid = 'contentq.usage'::regclass)"
+    )
+
+    with queue.connection.transaction():
+        before = queue.value(read)
+        record(queue, [task], [REPORT])
+        assert queue.value(read) - before < 300
+
+    assert queue.value("SELECT attempts FROM contentq.usage WHERE model = 'other'") == 1
 
 
 @pytest.mark.parametrize("stale_first", [True, False])
