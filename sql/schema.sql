@@ -8119,6 +8119,13 @@ BEGIN
     ON CONFLICT ON CONSTRAINT durations_pkey DO UPDATE
     SET median = excluded.median,
         measured_at = excluded.measured_at;
+    DELETE FROM contentq.durations AS d
+    WHERE d.category = ANY (ARRAY(
+        SELECT m.category
+        FROM contentq.durations AS m
+        ORDER BY m.measured_at DESC
+        OFFSET 1000
+    ));
 END;
 $$;
 
@@ -11052,22 +11059,29 @@ CREATE FUNCTION contentq.sweep_hopeless(max_rows integer) RETURNS integer
     AS $$
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    longest constant interval := (SELECT max(d.median) FROM contentq.durations AS d);
-    hopeless bigint[];
+    each record;
+    hopeless bigint[] := '{}';
 BEGIN
-    hopeless := ARRAY(
-        SELECT t.id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status IN ('pending', 'processing')
-          AND t.timeout_at IS NOT NULL
-          AND t.timeout_at > now_
-          AND t.timeout_at <= now_ + longest
-          AND t.status = 'pending'
-          AND t.timeout_at <= now_ + contentq.median_duration(t.category)
-        ORDER BY t.timeout_at
-        LIMIT sweep_hopeless.max_rows
-        FOR UPDATE SKIP LOCKED
-    );
+    FOR each IN
+        SELECT d.category, d.median
+        FROM contentq.durations AS d
+        ORDER BY random()
+    LOOP
+        -- The condition of content_generation_tasks_category_deadline_idx, which no other index has.
+        hopeless := hopeless || ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE coalesce(t.category, '') = each.category
+              AND t.status || '' = 'pending'
+              AND t.timeout_at IS NOT NULL
+              AND t.timeout_at > now_
+              AND t.timeout_at <= now_ + each.median
+            ORDER BY t.timeout_at
+            LIMIT sweep_hopeless.max_rows - cardinality(hopeless)
+            FOR UPDATE SKIP LOCKED
+        );
+        EXIT WHEN cardinality(hopeless) >= sweep_hopeless.max_rows;
+    END LOOP;
     IF cardinality(hopeless) > 0 THEN
         UPDATE public.content_generation_tasks AS t
         SET status = 'timeout',
@@ -13623,6 +13637,10 @@ CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generatio
 -- Name: content_generation_tasks_batch_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch, status, account_id) WHERE (batch IS NOT NULL);
+
+-- Name: content_generation_tasks_category_deadline_idx; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX content_generation_tasks_category_deadline_idx ON public.content_generation_tasks USING btree (COALESCE(category, ''::character varying), timeout_at) WHERE ((((status)::text || ''::text) = 'pending'::text) AND (timeout_at IS NOT NULL));
 
 -- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
 

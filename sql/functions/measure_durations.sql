@@ -1,7 +1,8 @@
 -- Measures how long tasks take, by category, from the last 1000 completed tasks.
 -- Called by: maintain(), once a minute, with the setting deadlines.
 -- Locks: rows of durations, for which only maintain() competes. Returns: nothing.
--- A category with fewer than 5 of these tasks keeps its previous measurement.
+-- A category with fewer than 5 of these tasks keeps its previous measurement. Those of the 1000 categories that were measured
+-- last are kept: sweep_hopeless() reads each, and producers name the categories.
 CREATE OR REPLACE FUNCTION contentq.measure_durations()
 RETURNS void
 LANGUAGE plpgsql
@@ -27,6 +28,13 @@ BEGIN
     ON CONFLICT ON CONSTRAINT durations_pkey DO UPDATE
     SET median = excluded.median,
         measured_at = excluded.measured_at;
+    DELETE FROM contentq.durations AS d
+    WHERE d.category = ANY (ARRAY(
+        SELECT m.category
+        FROM contentq.durations AS m
+        ORDER BY m.measured_at DESC
+        OFFSET 1000
+    ));
 END;
 $$;
 

@@ -1,7 +1,9 @@
 -- Ends waiting tasks that cannot finish by their deadline, according to the median duration of their category.
 -- Called by: maintain(), with the setting deadlines.
--- Locks: up to max_rows tasks in deadline order; it skips tasks that other sessions have locked, so it never waits.
--- Returns: how many it ended. It reads all tasks whose deadline is nearer than the longest median of any category.
+-- Locks: up to max_rows tasks, of one category after another, in deadline order; it skips tasks that other sessions have
+--        locked, so it never waits. Returns: how many it ended.
+-- Of each category, it reads only tasks whose deadline is nearer than the median of that category. The categories come in
+-- random order, so that very many tasks of one category do not hide those of others for long.
 CREATE OR REPLACE FUNCTION contentq.sweep_hopeless(max_rows integer)
 RETURNS integer
 LANGUAGE plpgsql
@@ -13,22 +15,29 @@ SET jit = off
 AS $$
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    longest constant interval := (SELECT max(d.median) FROM contentq.durations AS d);
-    hopeless bigint[];
+    each record;
+    hopeless bigint[] := '{}';
 BEGIN
-    hopeless := ARRAY(
-        SELECT t.id
-        FROM public.content_generation_tasks AS t
-        WHERE t.status IN ('pending', 'processing')
-          AND t.timeout_at IS NOT NULL
-          AND t.timeout_at > now_
-          AND t.timeout_at <= now_ + longest
-          AND t.status = 'pending'
-          AND t.timeout_at <= now_ + contentq.median_duration(t.category)
-        ORDER BY t.timeout_at
-        LIMIT sweep_hopeless.max_rows
-        FOR UPDATE SKIP LOCKED
-    );
+    FOR each IN
+        SELECT d.category, d.median
+        FROM contentq.durations AS d
+        ORDER BY random()
+    LOOP
+        -- The condition of content_generation_tasks_category_deadline_idx, which no other index has.
+        hopeless := hopeless || ARRAY(
+            SELECT t.id
+            FROM public.content_generation_tasks AS t
+            WHERE coalesce(t.category, '') = each.category
+              AND t.status || '' = 'pending'
+              AND t.timeout_at IS NOT NULL
+              AND t.timeout_at > now_
+              AND t.timeout_at <= now_ + each.median
+            ORDER BY t.timeout_at
+            LIMIT sweep_hopeless.max_rows - cardinality(hopeless)
+            FOR UPDATE SKIP LOCKED
+        );
+        EXIT WHEN cardinality(hopeless) >= sweep_hopeless.max_rows;
+    END LOOP;
     IF cardinality(hopeless) > 0 THEN
         UPDATE public.content_generation_tasks AS t
         SET status = 'timeout',

@@ -210,6 +210,10 @@ INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column)
     -- Read by sweep_timeouts().
     ('content_generation_tasks', 'content_generation_tasks_deadline_idx',
      '(timeout_at) WHERE timeout_at IS NOT NULL AND status IN (''pending'', ''processing'')', NULL),
+    -- Read by sweep_hopeless(), with the setting deadlines. Its condition is written so that no plan uses deadline_idx
+    -- instead, which would read the tasks of all categories.
+    ('content_generation_tasks', 'content_generation_tasks_category_deadline_idx',
+     '((coalesce(category, '''')), timeout_at) WHERE status || '''' = ''pending'' AND timeout_at IS NOT NULL', NULL),
     -- Read by rescue_dead_workers().
     ('content_generation_tasks', 'content_generation_tasks_held_idx',
      '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
+from tests.support.plans import scans
 from tests.support.queue import Queue
 
 
@@ -142,3 +144,83 @@ def test_thousands_that_cannot_finish_do_not_hide_the_one_that_can(queue: Queue,
     for _ in range(4):
         queue.run("SELECT contentq.maintain()")
     assert queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'timeout'") == 2500
+
+
+def _median(queue: Queue, **seconds: int) -> None:
+    """Stores the durations of categories, as if they had been measured."""
+    for category, each in seconds.items():
+        queue.run(
+            "INSERT INTO contentq.durations (category, median) VALUES (%s, %s * interval '1 second')",
+            category,
+            each,
+        )
+
+
+def test_tasks_that_can_finish_are_not_read_whatever_others_take(queue: Queue) -> None:
+    """A producer may insert any number of them."""
+    _median(queue, slow=7200, quick=1)
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, category, timeout_at) "
+        "SELECT %s, 'quick', clock_timestamp() + interval '100 minutes' FROM generate_series(1, 3000)",
+        queue.account,
+    )
+    hopeless = queue.add(category="slow", timeout_at=_in(queue, "110 minutes"))
+
+    read = scans(queue, "SELECT contentq.maintain()")
+
+    assert queue.status(hopeless) == "timeout"
+    assert read.sequential == 0
+    assert sum(read.entries.values()) < 100
+
+
+def test_very_many_tasks_of_a_category_do_not_hide_those_of_others(queue: Queue) -> None:
+    _median(queue, essay=60, news=60)
+    for category, number in (("essay", 4000), ("news", 1)):
+        queue.run(
+            "INSERT INTO content_generation_tasks (account_id, category, timeout_at) "
+            "SELECT %s, %s, clock_timestamp() + interval '40 seconds' FROM generate_series(1, %s)",
+            queue.account,
+            category,
+            number,
+        )
+    left = "SELECT count(*) FROM content_generation_tasks WHERE status = 'pending'"
+
+    counts = []
+    while queue.value(left):
+        queue.run("SELECT contentq.maintain()")
+        counts.append(queue.value(left))
+
+    assert len(counts) <= 5
+    assert all(before - after <= 1000 for before, after in zip(counts, counts[1:], strict=False))
+
+
+def test_task_that_another_session_has_locked_is_ended_later(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    _median(queue, essay=60)
+    locked, free = (queue.add(category="essay", timeout_at=_in(queue, "30 seconds")) for _ in range(2))
+    other = connect_queue()
+    with other.connection.transaction():
+        other.run("SELECT FROM content_generation_tasks WHERE id = %s FOR UPDATE", locked)
+        queue.run("SELECT contentq.maintain()")
+        assert [queue.status(locked), queue.status(free)] == ["pending", "timeout"]
+    queue.run("SELECT contentq.maintain()")
+    assert queue.status(locked) == "timeout"
+
+
+def test_durations_of_the_latest_thousand_categories_are_kept(queue: Queue) -> None:
+    queue.run(
+        "INSERT INTO contentq.durations (category, median, measured_at) "
+        "SELECT n, interval '1 second', '2001-01-01'::timestamptz + n * interval '1 second' "
+        "FROM generate_series(1, 1500) AS n"
+    )
+    _took(queue, "essay", *[60] * 5)
+    _measure(queue)
+
+    assert queue.value("SELECT count(*) FROM contentq.durations") == 1000
+    assert queue.values(
+        "SELECT category FROM contentq.durations WHERE category IN ('essay', '501', '502') ORDER BY 1"
+    ) == [
+        "502",
+        "essay",
+    ]
