@@ -1353,7 +1353,7 @@ DECLARE
     known integer;
     last_model text;
     -- Its keys are pairs of account and model, which are found without comparing each.
-    refused jsonb := '{}';
+    refused jsonb := jsonb_build_object();
 BEGIN
     FOR each IN
         SELECT n.account_id, array_agg(n.model ORDER BY n.place) AS models
@@ -11060,7 +11060,7 @@ CREATE FUNCTION contentq.sweep_hopeless(max_rows integer) RETURNS integer
 DECLARE
     now_ constant timestamptz := clock_timestamp();
     each record;
-    hopeless bigint[] := '{}';
+    hopeless bigint[] := ARRAY[]::bigint[];
 BEGIN
     FOR each IN
         SELECT d.category, d.median
@@ -11069,7 +11069,7 @@ BEGIN
     LOOP
         -- The condition of content_generation_tasks_category_deadline_idx, which no other index has.
         hopeless := hopeless || ARRAY(
-            SELECT t.id
+            SELECT t.id::bigint
             FROM public.content_generation_tasks AS t
             WHERE coalesce(t.category, '') = each.category
               AND t.status || '' = 'pending'

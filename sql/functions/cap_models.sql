@@ -23,7 +23,7 @@ DECLARE
     known integer;
     last_model text;
     -- Its keys are pairs of account and model, which are found without comparing each.
-    refused jsonb := '{}';
+    refused jsonb := jsonb_build_object();
 BEGIN
     FOR each IN
         SELECT n.account_id, array_agg(n.model ORDER BY n.place) AS models

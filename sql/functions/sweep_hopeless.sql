@@ -16,7 +16,7 @@ AS $$
 DECLARE
     now_ constant timestamptz := clock_timestamp();
     each record;
-    hopeless bigint[] := '{}';
+    hopeless bigint[] := ARRAY[]::bigint[];
 BEGIN
     FOR each IN
         SELECT d.category, d.median
@@ -25,7 +25,7 @@ BEGIN
     LOOP
         -- The condition of content_generation_tasks_category_deadline_idx, which no other index has.
         hopeless := hopeless || ARRAY(
-            SELECT t.id
+            SELECT t.id::bigint
             FROM public.content_generation_tasks AS t
             WHERE coalesce(t.category, '') = each.category
               AND t.status || '' = 'pending'

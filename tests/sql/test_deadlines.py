@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -191,7 +192,7 @@ def test_very_many_tasks_of_a_category_do_not_hide_those_of_others(queue: Queue)
         counts.append(queue.value(left))
 
     assert len(counts) <= 5
-    assert all(before - after <= 1000 for before, after in zip(counts, counts[1:], strict=False))
+    assert all(before - after <= 1000 for before, after in pairwise(counts))
 
 
 def test_task_that_another_session_has_locked_is_ended_later(
