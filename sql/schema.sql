@@ -11054,34 +11054,36 @@ CREATE FUNCTION contentq.sweep_hopeless(max_rows integer) RETURNS integer
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     SET enable_sort TO 'off'
     SET jit TO 'off'
     AS $$
 DECLARE
     now_ constant timestamptz := clock_timestamp();
-    each record;
-    hopeless bigint[] := ARRAY[]::bigint[];
+    longest constant interval := (SELECT max(d.median) FROM contentq.durations AS d);
+    hopeless bigint[];
 BEGIN
-    FOR each IN
-        SELECT d.category, d.median
-        FROM contentq.durations AS d
-        ORDER BY random()
-    LOOP
-        -- The condition of content_generation_tasks_category_deadline_idx, which no other index has.
-        hopeless := hopeless || ARRAY(
-            SELECT t.id::bigint
-            FROM public.content_generation_tasks AS t
-            WHERE coalesce(t.category, '') = each.category
-              AND t.status || '' = 'pending'
-              AND t.timeout_at IS NOT NULL
-              AND t.timeout_at > now_
-              AND t.timeout_at <= now_ + each.median
-            ORDER BY t.timeout_at
-            LIMIT sweep_hopeless.max_rows - cardinality(hopeless)
-            FOR UPDATE SKIP LOCKED
-        );
-        EXIT WHEN cardinality(hopeless) >= sweep_hopeless.max_rows;
-    END LOOP;
+    hopeless := ARRAY(
+        SELECT t.id
+        FROM (
+            SELECT w.id, w.status, w.category, w.timeout_at
+            FROM public.content_generation_tasks AS w
+            WHERE w.status IN ('pending', 'processing')
+              AND w.timeout_at IS NOT NULL
+              AND w.timeout_at > now_
+              AND w.timeout_at <= now_ + longest
+            ORDER BY w.timeout_at
+            LIMIT 10 * sweep_hopeless.max_rows
+        ) AS n
+        JOIN public.content_generation_tasks AS t ON t.id = ANY (ARRAY[n.id])
+        WHERE n.status = 'pending'
+          AND n.timeout_at <= now_ + contentq.median_duration(n.category)
+          AND t.status = 'pending'
+          AND t.timeout_at = n.timeout_at
+        LIMIT sweep_hopeless.max_rows
+        FOR UPDATE OF t SKIP LOCKED
+    );
     IF cardinality(hopeless) > 0 THEN
         UPDATE public.content_generation_tasks AS t
         SET status = 'timeout',
@@ -13637,10 +13639,6 @@ CREATE INDEX content_generation_tasks_account_id_idx ON public.content_generatio
 -- Name: content_generation_tasks_batch_idx; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX content_generation_tasks_batch_idx ON public.content_generation_tasks USING btree (batch, status, account_id) WHERE (batch IS NOT NULL);
-
--- Name: content_generation_tasks_category_deadline_idx; Type: INDEX; Schema: public; Owner: -
-
-CREATE INDEX content_generation_tasks_category_deadline_idx ON public.content_generation_tasks USING btree (COALESCE(category, ''::character varying), timeout_at) WHERE ((((status)::text || ''::text) = 'pending'::text) AND (timeout_at IS NOT NULL));
 
 -- Name: content_generation_tasks_completed_at_idx; Type: INDEX; Schema: public; Owner: -
 

@@ -2,7 +2,7 @@
 -- Called by: maintain(), once a minute, with the setting deadlines.
 -- Locks: rows of durations, for which only maintain() competes. Returns: nothing.
 -- A category with fewer than 5 of these tasks keeps its previous measurement. Those of the 1000 categories that were measured
--- last are kept: sweep_hopeless() reads each, and producers name the categories.
+-- last are kept, because producers name the categories.
 CREATE OR REPLACE FUNCTION contentq.measure_durations()
 RETURNS void
 LANGUAGE plpgsql

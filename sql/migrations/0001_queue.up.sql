@@ -207,13 +207,9 @@ INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column)
     -- Tasks that become ready next; those of one instant, the most urgent first.
     ('content_generation_tasks', 'content_generation_tasks_scheduled_idx',
      '(scheduled_at, priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NOT NULL', NULL),
-    -- Read by sweep_timeouts().
+    -- Read by sweep_timeouts(), and by sweep_hopeless().
     ('content_generation_tasks', 'content_generation_tasks_deadline_idx',
      '(timeout_at) WHERE timeout_at IS NOT NULL AND status IN (''pending'', ''processing'')', NULL),
-    -- Read by sweep_hopeless(), with the setting deadlines. Its condition is written so that no plan uses deadline_idx
-    -- instead, which would read the tasks of all categories.
-    ('content_generation_tasks', 'content_generation_tasks_category_deadline_idx',
-     '((coalesce(category, '''')), timeout_at) WHERE status || '''' = ''pending'' AND timeout_at IS NOT NULL', NULL),
     -- Read by rescue_dead_workers().
     ('content_generation_tasks', 'content_generation_tasks_held_idx',
      '(worker_id) WHERE status = ''processing'' AND worker_id IS NOT NULL', NULL),

@@ -398,12 +398,6 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             postgresql_where=text("timeout_at IS NOT NULL AND status IN ('pending', 'processing')"),
         ),
         Index(
-            conv("content_generation_tasks_category_deadline_idx"),
-            text("(coalesce(category, ''))"),
-            "timeout_at",
-            postgresql_where=text("status || '' = 'pending' AND timeout_at IS NOT NULL"),
-        ),
-        Index(
             conv("content_generation_tasks_held_idx"),
             "worker_id",
             postgresql_where=text("status = 'processing' AND worker_id IS NOT NULL"),
