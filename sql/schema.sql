@@ -4877,7 +4877,7 @@ CREATE TABLE contentq.workers (
     categories text[],
     gates text[],
     CONSTRAINT workers_busy_check CHECK ((busy >= 0)),
-    CONSTRAINT workers_categories_check CHECK ((((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000)) AND (array_ndims(categories) = 1) AND (octet_length((categories)::text) <= 100000))),
+    CONSTRAINT workers_categories_check CHECK (((array_ndims(categories) = 1) AND ((cardinality(categories) >= 1) AND (cardinality(categories) <= 1000)) AND (octet_length((categories)::text) <= 100000))),
     CONSTRAINT workers_gate_check CHECK ((length(gate) <= 1000)),
     CONSTRAINT workers_gates_check CHECK (((gates IS NULL) OR ((gate IS NULL) AND ((cardinality(gates) >= 1) AND (cardinality(gates) <= 100)) AND (array_ndims(gates) = 1) AND (array_position(gates, NULL::text) IS NULL) AND (NOT (gates && ARRAY[''::text, '*'::text])) AND (octet_length((gates)::text) <= 10000)))),
     CONSTRAINT workers_heartbeat_at_check CHECK (isfinite(heartbeat_at)),

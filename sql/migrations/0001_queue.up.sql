@@ -783,8 +783,8 @@ CREATE TABLE contentq.workers (
         AND octet_length(gates::text) <= 10000
     ),
     CONSTRAINT workers_categories_check CHECK (
-        cardinality(categories) BETWEEN 1 AND 1000
-        AND array_ndims(categories) = 1
+        array_ndims(categories) = 1
+        AND cardinality(categories) BETWEEN 1 AND 1000
         AND octet_length(categories::text) <= 100000
     ),
     CONSTRAINT workers_started_at_check CHECK (isfinite(started_at)),

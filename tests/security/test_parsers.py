@@ -196,7 +196,7 @@ def seconds(parser: Parser, text: str, runs: int = 1) -> float:
 
 
 def growth(
-    parser: Parser, make: Callable[[int], str], runs: Sequence[int] = (1, 5), longest: int = LONGEST
+    parser: Parser, make: Callable[[int], str], runs: Sequence[int] = (1, 5, 10, 20), longest: int = LONGEST
 ) -> str | None:
     """A sentence that describes growth beyond linear, or None."""
     n = 1_000
