@@ -55,6 +55,13 @@ def test_ctrl_c_ends_it_whatever_it_does(start: Start, trial_folder: Path, handl
     assert [line for line in err.decode().splitlines() if line] == [*printed, "interrupted"]
 
 
+def test_ctrl_c_ends_it_although_the_signal_does_not_wake_its_loop(start: Start, trial_folder: Path) -> None:
+    process = start("try", "--handler", "handlers:blocks_and_gets_the_signal", cwd=trial_folder)
+    _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err.decode().split()) == (130, ["interrupted"])
+
+
 def test_second_ctrl_c_ends_it_at_once(start: Start, trial_folder: Path) -> None:
     process = start("try", "--handler", "handlers:clings", cwd=trial_folder)
     assert process.stderr is not None

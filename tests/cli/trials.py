@@ -164,6 +164,14 @@ def blocks(task, context):
     time.sleep(60)
 
 
+def blocks_and_gets_the_signal(task, context):
+    import signal
+    import threading
+
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    time.sleep(60)
+
+
 def asks(task, context):
     while not context.should_stop():
         time.sleep(0.01)

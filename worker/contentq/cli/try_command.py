@@ -203,6 +203,7 @@ def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
         raise KeyboardInterrupt
 
     async def main() -> int:
+        _wake_regularly(asyncio.get_running_loop())
         code = await attempt()
         # Closing the loop waits for threads that the handler may have left in it.
         exit_soon(code)
@@ -222,6 +223,13 @@ def _run(attempt: Callable[[], Coroutine[Any, Any, int]]) -> int:
         left = [each for each in threading.enumerate() if each not in others and not each.daemon]
         for each in exits if not left else ():
             each.cancel()
+
+
+def _wake_regularly(loop: asyncio.AbstractEventLoop) -> None:
+    """Wakes the event loop: a signal that arrives just before the loop begins to wait, or in another thread, does
+    not end that wait, and Python calls its handler only after it.
+    """
+    loop.call_later(0.1, _wake_regularly, loop)
 
 
 def _leave(code: int) -> None:
