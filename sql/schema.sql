@@ -12653,15 +12653,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
      LEFT JOIN contentq.gates g ON ((g.key = k.key)))
      CROSS JOIN ( SELECT contentq.unregistered_running() AS running
          OFFSET 0) u)
-     LEFT JOIN LATERAL ( SELECT f.room,
-            f.next_in,
-            f.why,
-            f.level,
-            f.tokens_left,
-            f.tokens_used
-           FROM contentq.gate_state(g.*, clock_timestamp(), u.running) f(room, next_in, why, level, tokens_left, tokens_used)
-          WHERE (g.key IS NOT NULL)
-         OFFSET 0) s ON (true))
+     LEFT JOIN LATERAL contentq.gate_state(g.*, clock_timestamp(), u.running) s(room, next_in, why, level, tokens_left, tokens_used) ON ((g.key IS NOT NULL)))
      LEFT JOIN ( SELECT c.gate,
             count(*) AS workers,
             COALESCE(sum(t.running) FILTER (WHERE c.has_all), (0)::numeric) AS running

@@ -42,13 +42,7 @@ FROM (
 LEFT JOIN contentq.gates AS g ON g.key = k.key
 -- Counted once for all gates.
 CROSS JOIN (SELECT contentq.unregistered_running() AS running OFFSET 0) AS u
-LEFT JOIN LATERAL (
-    SELECT f.*
-    FROM contentq.gate_state(g, clock_timestamp(), u.running) AS f
-    WHERE g.key IS NOT NULL
-    -- So that gates without a row are not evaluated.
-    OFFSET 0
-) AS s ON true
+LEFT JOIN LATERAL contentq.gate_state(g, clock_timestamp(), u.running) AS s ON g.key IS NOT NULL
 -- Counted once for all gates: a login can register any number of workers and close a gate of each.
 LEFT JOIN (
     SELECT c.gate, count(*) AS workers, coalesce(sum(t.running) FILTER (WHERE c.has_all), 0) AS running
