@@ -273,6 +273,7 @@ for command in {list(COMMANDS)}:
 
 def test_public_names_are_there() -> None:
     assert [name for name in contentq_package.__all__ if not hasattr(contentq_package, name)] == []
+    assert set(contentq_package.__all__) <= set(dir(contentq_package))
 
 
 def test_name_that_is_not_public_is_an_ordinary_error() -> None:

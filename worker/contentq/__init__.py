@@ -100,3 +100,6 @@ if not TYPE_CHECKING:  # Type checkers would accept any name.
         value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
         globals()[name] = value
         return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
