@@ -297,8 +297,9 @@ class Tending:
 
     def _read(self, reply: Reply, settings: OpenAISettings | None = None) -> Read:
         """An answer as it is stored. settings: the prices, for answers that may have a cost."""
-        has_cost = reply.status == 200 and settings is not None
-        received = self._caller.received(reply.body, settings) if has_cost and settings is not None else None
+        received = None
+        if settings is not None and reply.status == 200:
+            received = self._caller.received(reply.body, settings)
         return Read(*reply[:3], self._caller.scrub(json.dumps(reply.body)), received)
 
     async def _collect_errors(self, batch: Batch, state: State) -> tuple[str, float]:
