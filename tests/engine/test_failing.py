@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from contentq import Context, Task, TemporaryError
 
@@ -63,4 +65,8 @@ def test_worker_goes_on_as_before_when_one_goes_well(
     eventually(lambda: row(id_).status == "completed")
 
     assert row(id_).attempt >= 6
+    said = "\n".join(caplog.messages)
+    found = re.search(r"waiting for=it keeps failing: (\d+) quick failures in a row", said)
+    assert found is not None
+    assert 5 <= int(found[1]) < row(id_).attempt
     eventually(lambda: logged(caplog, "waiting ended for=it keeps failing after="))

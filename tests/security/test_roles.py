@@ -661,8 +661,10 @@ def test_operator_sets_no_limit_that_cannot_be_computed_with(
     assert administrator.values("SELECT key FROM contentq.gates") == []
 
 
-def test_operator_sets_no_aging_that_cannot_be_computed_with(operator: Queue) -> None:
+def test_operator_sets_no_aging_that_cannot_be_computed_with(administrator: Queue, operator: Queue) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         operator.run("UPDATE contentq.settings SET aging = '1001 years'")
 
     operator.run("UPDATE contentq.settings SET aging = '1000 years'")
+    task = administrator.add()
+    assert [row["id"] for row in administrator.claim(administrator.register())] == [task]

@@ -319,7 +319,7 @@ def test_farthest_times_are_subtracted_in_every_view(queue: Queue, worker: int) 
 def test_cleanup_removes_completed_rows_with_the_farthest_times_that_have_passed(queue: Queue) -> None:
     queue.add(status="completed", submitted_at=LAST, started_at=LAST, completed_at=FIRST)
 
-    queue.run("UPDATE contentq.settings SET retention = '1000 years', aging = '1000 years'")
+    queue.run("UPDATE contentq.settings SET retention = '1000 years'")
     queue.run("SELECT contentq.maintain()")
 
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
