@@ -84,11 +84,11 @@ web: database ## serve its page on http://127.0.0.1:8080/, until Ctrl-C
 stop: ## stop that database and keep its data
 	@if [ -x $(CONTENTQ) ]; then $(CONTENTQ) db stop; fi
 
-test: $(VENV)/dev-installed ## run the tests (ARGS='-k claim' for some)
-	@$(PY) -m pytest --ignore=tests/faults $(PARALLEL) $(ARGS)
+test: $(VENV)/dev-installed ## run the quick tests (ARGS='-k claim' for some)
+	@$(PY) -m pytest --ignore=tests/faults -m 'not slow' $(PARALLEL) $(ARGS)
 
-test-all: $(VENV)/dev-installed ## run all tests: also builds, installations, and tests/sql on the oldest PostgreSQL
-	@$(PY) -m pytest --ignore=tests/faults --all $(PARALLEL) $(ARGS)
+test-all: $(VENV)/dev-installed ## run all tests: also slow ones, and tests/sql on the oldest PostgreSQL
+	@$(PY) -m pytest --ignore=tests/faults --all-servers $(PARALLEL) $(ARGS)
 
 faults: $(VENV)/dev-installed ## break things on purpose, 3 minutes (or FAULTS_MINUTES=30)
 	@$(PY) -m pytest tests/faults $(ARGS)

@@ -1,4 +1,4 @@
-"""Selects the PostgreSQL server of a test run, makes databases on it, and decides which tests run.
+"""Selects the PostgreSQL server of a test run, makes databases on it, and orders the tests.
 
 The server is the first available of these:
 
@@ -7,9 +7,8 @@ The server is the first available of these:
 2. A container, if a Docker engine answers within half a second and has or can pull the image.
 3. A throwaway cluster of PostgreSQL 18 from the embedded wheel, or without the wheel from the system's programs.
 
-With --all, tests/sql also runs on a throwaway cluster of the oldest installed major version (or of the same
-version if there is no other), with the tables in a separate schema. Select these with `-k schema`. --all also runs
-the tests marked `thorough`, and uses larger masses of rows.
+With --all-servers, tests/sql also runs on a throwaway cluster of the oldest installed major version (or of the
+same version if there is no other), with the tables in a separate schema. Select these with `-k schema`.
 
 In a parallel run (`-n 2`) each process starts its own servers, which takes a second each, so tests may change what
 belongs to a whole server, such as roles. Only the server of CONTENTQ_TEST_DSN is shared.
@@ -37,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         EVERY_VERSION,
         action="store_true",
-        help="run tests/sql on the oldest PostgreSQL too, and what builds, installs, downloads or measures",
+        help="run tests/sql on the oldest PostgreSQL, too",
     )
 
 
@@ -66,19 +65,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skips the thorough tests without --all, and with it runs them first in each process, since they are the
-    longest.
+    """Runs the slow tests first in each process.
 
-    Tests that build and install share one process, which does so once for all of them.
+    Tests that install the wheel share one process, which builds it once for all of them.
     """
-    marked = [item for item in items if item.get_closest_marker("thorough")]
-    others = [item for item in items if not item.get_closest_marker("thorough")]
-    if config.getoption(EVERY_VERSION):
-        processes = getattr(config, "workerinput", {}).get("workercount", 1)
-        items[:] = in_shares(marked, others, processes, _folder)
-    elif marked:
-        config.hook.pytest_deselected(items=marked)
-        items[:] = others
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = in_shares(slow, others, processes, _group)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -110,12 +104,6 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
 def server(servers: Servers) -> Server:
     """The server for a test; in tests/sql each server in turn."""
     return servers.default
-
-
-@pytest.fixture(scope="session")
-def is_thorough(pytestconfig: pytest.Config) -> bool:
-    """Whether tests that have two sizes run the larger one (--all)."""
-    return bool(pytestconfig.getoption(EVERY_VERSION))
 
 
 @pytest.fixture
@@ -155,10 +143,10 @@ def database(connect: Callable[[], Connection]) -> Connection:
     return connect()
 
 
-def _folder(item: pytest.Item) -> str:
-    """The xdist group of a test: its folder, or "installing" for both folders that install the wheel."""
-    name = item.path.parent.name
-    return "installing" if name in ("docs", "packaging") else name
+def _group(item: pytest.Item) -> str:
+    """The tests with which a test shares a process: those of its `xdist_group`, if it has one."""
+    marker = item.get_closest_marker("xdist_group")
+    return item.nodeid if marker is None else str(marker.args[0])
 
 
 def _sendable(value: Any) -> Any:

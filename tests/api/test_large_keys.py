@@ -8,6 +8,8 @@ from tests.api.conftest import Caller
 from tests.support.databases import Connection
 from tests.support.hosts import LARGE_KEYS, adopt
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dsn(empty_dsn: str) -> str:

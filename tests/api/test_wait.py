@@ -223,6 +223,7 @@ def test_other_connections_are_refused(wait: Wait) -> None:
         wait(7, "task-1")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("seldom")
 def test_thousands_of_tasks_are_waited_for_on_one_connection(
     queue: Queue, dsn: str, beside: ThreadPoolExecutor

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.programs import installed
 
+pytestmark = pytest.mark.slow
+
 NEEDS_PGBENCH = pytest.mark.skipif(
     not any(found.path("pgbench").is_file() for found in installed().values()), reason="pgbench is not installed"
 )
@@ -22,7 +24,6 @@ BENCH = [sys.executable, "-m", "tests.bench"]
 
 
 @NEEDS_PGBENCH
-@pytest.mark.thorough
 def test_bench_shows_each_figure_beside_its_limit_and_writes_json(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     options = ["--quick", "--only", "drain", "--only", "insert to start", "--json", str(file)]

@@ -16,6 +16,8 @@ from tests.support.databases import Connection
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 TASKS = 50
 STALL = 1.0
 """Seconds."""

@@ -69,6 +69,7 @@ def test_id_that_no_column_holds_is_refused(contentq: Run) -> None:
     assert contentq("list", "--account", str(2**63)).error.startswith(refused)
 
 
+@pytest.mark.slow
 def test_task_of_an_account_with_a_large_id_goes_all_the_way(program: Run, empty_dsn: str, contentq: Run) -> None:
     with connect(empty_dsn, plain=True) as host:
         host.execute("CREATE TABLE accounts (id bigint PRIMARY KEY, name text NOT NULL)")

@@ -26,6 +26,8 @@ from tests.support.programs import installed
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["bench", "--tasks", "300", "--samples", "3"]
 LONG = ["bench", "--samples", "100000", "--seconds", "600"]
 

@@ -13,7 +13,7 @@ from tests.faults.proxy import Proxy
 from tests.support.cluster import DURABLE, Cluster
 from tests.support.programs import installed
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 ROUND_TRIP = 0.005
 """Seconds of latency, as to another zone: a drain takes a quarter longer."""

@@ -90,6 +90,7 @@ def shell(request: pytest.FixtureRequest, environment: dict[str, str]) -> Iterat
     typing.close()
 
 
+@pytest.mark.slow
 def test_tab_completes_commands_options_and_values(shell: Typing) -> None:
     # Prints the lines instead of running them: their beginning becomes echo.
     for typed in ("contentq gate\tli\t", "contentq list --stat\tproc\t"):
@@ -99,6 +100,7 @@ def test_tab_completes_commands_options_and_values(shell: Typing) -> None:
     eventually(lambda: shell.shows("< contentq list --status processing >"), within=30)
 
 
+@pytest.mark.slow
 def test_fish_completes_commands_options_and_values(environment: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")

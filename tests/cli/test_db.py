@@ -81,6 +81,7 @@ def db_without_server(new_home: Path) -> Db:
     return _db_in(new_home)
 
 
+@pytest.mark.slow
 def test_start_says_what_runs_and_where_its_data_are(db: Db, home: Path, started: Outcome) -> None:
     again = db("start")
 
@@ -91,6 +92,7 @@ def test_start_says_what_runs_and_where_its_data_are(db: Db, home: Path, started
     assert again == Outcome(0, f"PostgreSQL {version} is already running {where}", "")
 
 
+@pytest.mark.slow
 def test_start_with_another_version_than_that_of_the_data_is_refused(db: Db) -> None:
     outcome = db("start", "--pg-version", "16")
 
@@ -177,6 +179,7 @@ def test_psql_tells_of_itself_without_a_server(db_without_server: Db, option: st
     assert answer in outcome.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["url", "psql"])
 def test_what_needs_a_server_says_how_to_start_it(db_without_server: Db, new_home: Path, command: str) -> None:
     outcome = db_without_server(command)
@@ -188,6 +191,7 @@ def test_what_needs_a_server_says_how_to_start_it(db_without_server: Db, new_hom
     )
 
 
+@pytest.mark.slow
 def test_stop_ends_the_server_and_keeps_its_data(db_without_server: Db, new_home: Path) -> None:
     assert db_without_server("start").code == 0
 

@@ -120,6 +120,7 @@ def test_clock_of_this_machine_that_is_wrong_is_told(
     assert found["detail"] == f"its clock is {where} the clock of the database"
 
 
+@pytest.mark.slow
 def test_pooler_whose_clients_share_sessions_is_told(
     contentq: Run, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

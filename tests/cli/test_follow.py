@@ -151,6 +151,7 @@ def test_interrupt_ends_with_130(start: Start, dsn: str, queue: Queue) -> None:
     assert (process.returncode, error.decode().strip()) == (130, "interrupted")
 
 
+@pytest.mark.slow
 def test_changes_are_seen_within_seconds(start: Start, dsn: str, queue: Queue) -> None:
     task = queue.running(task_id="post-7")
     process = start("show", "post-7", "--follow", DATABASE_URL=dsn)

@@ -35,6 +35,7 @@ def test_revisions_are_those_of_alembic() -> None:
     assert known_revisions() == [found.revision for found in ScriptDirectory(str(ALEMBIC)).walk_revisions()][::-1]
 
 
+@pytest.mark.slow
 def test_it_says_where_it_came_from_and_where_it_is(contentq: Run, empty_dsn: str) -> None:
     assert contentq("--dsn", empty_dsn, "migrate", "--to", "0001").out == "migrated from base to 0001\n"
     assert contentq("--dsn", empty_dsn, "migrate").out == f"already at revision {HEAD}\n"
@@ -53,6 +54,7 @@ def test_what_was_repaired_is_said_line_by_line(contentq: Run, queue: Queue) -> 
     ]
 
 
+@pytest.mark.slow
 def test_json_has_both_revisions_and_the_changes(contentq: Run, empty_dsn: str, queue: Queue) -> None:
     fresh = contentq("--dsn", empty_dsn, "migrate", "--json")
     assert fresh.json == {"before": None, "after": HEAD, "changes": [], "notes": []}
@@ -65,6 +67,7 @@ def test_json_has_both_revisions_and_the_changes(contentq: Run, empty_dsn: str, 
     }
 
 
+@pytest.mark.slow
 def test_tables_that_do_not_fit_are_named_one_a_line(contentq: Run, empty_dsn: str, bare: Queue) -> None:
     bare.run("CREATE TABLE accounts (id uuid PRIMARY KEY, title text, paused_until date)")
 
@@ -152,6 +155,7 @@ def test_going_back_without_a_terminal_needs_yes(program: Run, dsn: str) -> None
         assert current_revision(connection) == HEAD
 
 
+@pytest.mark.slow
 def test_tables_of_a_host_are_not_said_to_be_dropped(
     contentq: Run, program: Run, empty_dsn: str, bare: Queue
 ) -> None:

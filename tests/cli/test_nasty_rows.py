@@ -83,6 +83,7 @@ def test_looking_at_the_whole_queue(contentq: Run, nasty: list[str]) -> None:
     strict(contentq("top", "--json").out)
 
 
+@pytest.mark.slow
 def test_looking_at_each_task(contentq: Run, nasty: list[str]) -> None:
     for task_id in nasty:
         for command in (("show",), ("show", "--content"), ("explain",)):

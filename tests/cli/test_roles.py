@@ -136,6 +136,7 @@ def test_database_that_is_not_migrated_is_refused(contentq: Run, empty_dsn: str)
     assert (outcome.code, outcome.error) == (4, "the database is not migrated; run: contentq migrate")
 
 
+@pytest.mark.slow
 def test_migration_under_way_is_not_waited_for_for_ever(
     contentq: Run, dsn: str, queue: Queue, server: Server
 ) -> None:

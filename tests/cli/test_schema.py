@@ -10,6 +10,8 @@ from contentq.database.connect import connect
 from tests.cli.conftest import Outcome, Run
 from tests.support.queue import Queue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(empty_dsn: str) -> Iterator[Queue]:

@@ -176,6 +176,7 @@ def test_more_tasks_than_go_into_a_step_are_changed(contentq: Run, queue: Queue)
     assert contentq("delete", "--batch", "all").out == "2001 tasks are deleted\n"
 
 
+@pytest.mark.slow
 def test_locked_tasks_are_left_and_told(contentq: Run, queue: Queue) -> None:
     locked = queue.add(batch="all")
     queue.add(batch="all")

@@ -67,6 +67,7 @@ def task(queue: Queue) -> str:
     return "task-1"
 
 
+@pytest.mark.slow
 def test_submit_with_closed_output_inserts_nothing(in_shell: InShell, queue: Queue, account: str) -> None:
     outcome = in_shell(f"contentq submit --account {account} --topic Tea >&-")
 
@@ -75,6 +76,7 @@ def test_submit_with_closed_output_inserts_nothing(in_shell: InShell, queue: Que
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 0
 
 
+@pytest.mark.slow
 def test_submit_to_a_full_disk_says_which_task_was_inserted(in_shell: InShell, queue: Queue, account: str) -> None:
     outcome = in_shell(f"contentq submit --account {account} --topic Tea --task-id post-7 > /dev/full")
 
@@ -84,6 +86,7 @@ def test_submit_to_a_full_disk_says_which_task_was_inserted(in_shell: InShell, q
     assert queue.values("SELECT task_id FROM content_generation_tasks") == ["post-7"]
 
 
+@pytest.mark.slow
 def test_submit_of_a_file_to_a_full_disk_says_how_many_tasks_were_inserted(
     in_shell: InShell, queue: Queue, account: str, written: Callable[..., str]
 ) -> None:
@@ -95,6 +98,7 @@ def test_submit_of_a_file_to_a_full_disk_says_how_many_tasks_were_inserted(
     assert queue.value("SELECT count(*) FROM content_generation_tasks") == 2
 
 
+@pytest.mark.slow
 def test_submit_whose_answer_nobody_reads_is_silent(in_shell: InShell, queue: Queue, account: str) -> None:
     outcome = in_shell(f"{{ contentq submit --account {account} --topic Tea; echo $? >&2; }} | true")
 

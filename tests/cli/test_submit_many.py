@@ -377,6 +377,7 @@ def test_five_thousand_real_topics_arrive_as_they_were_written(
     assert [[text or "" for text in row.values()] for row in found] == rows
 
 
+@pytest.mark.slow
 def test_twenty_thousand_rows_go_in_by_one_transaction_in_the_order_of_the_lines(
     contentq: Run, queue: Queue, account: str, written: Written
 ) -> None:
@@ -389,6 +390,7 @@ def test_twenty_thousand_rows_go_in_by_one_transaction_in_the_order_of_the_lines
     assert queue.value("SELECT count(DISTINCT xmin::text) FROM content_generation_tasks") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("queue")
 def test_progress_is_shown_on_a_terminal(dsn: str, account: str, written: Written) -> None:
     file = written("tasks.csv", "topic\n" + "A\n" * 2 * BATCH)

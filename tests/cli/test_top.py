@@ -224,6 +224,7 @@ def test_sigterm_leaves_the_terminal_as_it_was(dsn: str, queue: Queue, show: Sho
     assert display.is_restored()
 
 
+@pytest.mark.slow
 def test_restart_of_the_database_is_said_and_outlived(show: Show) -> None:
     if not installed():
         pytest.skip("no PostgreSQL is installed here that could be restarted")
@@ -244,6 +245,7 @@ def test_restart_of_the_database_is_said_and_outlived(show: Show) -> None:
         assert display.end() == 0
 
 
+@pytest.mark.slow
 def test_look_that_takes_too_long_is_said(
     dsn: str, queue: Queue, show: Show, connect: Callable[[], psycopg.Connection[tuple[object, ...]]]
 ) -> None:

@@ -27,6 +27,7 @@ def test_deadline_ends_it_as_a_worker_would(attempt: Run, handler: str) -> None:
     assert shown.out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", ["blocks", "clings", "blocks_a_thread"])
 def test_handler_that_does_not_end_at_its_deadline_is_left_behind(
     start: Start, trial_folder: Path, handler: str

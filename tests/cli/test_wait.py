@@ -163,6 +163,7 @@ def test_stats_since_of_nothing(contentq: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_tables_fit_the_terminal(queue: Queue, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", dsn)
     queue.run(

@@ -16,6 +16,8 @@ from tests.cli.conftest import Start, plain_environment
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 HANDLERS = """
 import multiprocessing
 import os

@@ -23,6 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     embedded.stop()
 
 
+@pytest.mark.slow
 def test_given_dsn_comes_before_the_environment_and_that_before_the_embedded_server(
     home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from contentq.errors import EmbeddedServerError
 
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 CONTENTQ = Path(sys.executable).with_name("contentq")
 
 

@@ -17,7 +17,10 @@ ALL = list(sections())
 def _to_run() -> Iterator[object]:
     for section in ALL:
         if any(block.is_run for block in section.blocks):
-            yield pytest.param(section, id=str(section), marks=[pytest.mark.thorough] if section.installs else [])
+            marks = [] if section.document == "README.md" else [pytest.mark.slow]
+            if section.installs:
+                marks = [pytest.mark.slow, pytest.mark.xdist_group("installing")]
+            yield pytest.param(section, id=str(section), marks=marks)
 
 
 @pytest.mark.parametrize("section", list(_to_run()))

@@ -72,6 +72,7 @@ def test_performance_counts_the_families_of_make_bench() -> None:
     assert re.findall(r"two of the (\w+) families", performance) == [NUMBERS[len(families)]]
 
 
+@pytest.mark.slow
 def test_the_sql_contract_describes_functions_that_exist_and_all_for_workers(database: Connection) -> None:
     rows = database.execute(
         """

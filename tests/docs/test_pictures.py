@@ -43,7 +43,7 @@ def test_fairness_shows_each_account_in_both_orders(fairness: ModuleType) -> Non
     assert drawn == _parts((ROOT / "docs/pictures/fairness.svg").read_text(encoding="utf-8"))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_fairness_is_drawn_from_a_real_run(
     fairness: ModuleType, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,12 +87,13 @@ def test_the_terminal_loads_nothing_from_elsewhere() -> None:
     assert not re.search(r"href|@import|@font-face|url\(|<script|<image", svg)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_terminal_is_drawn_from_a_real_run(terminal: ModuleType) -> None:
     svg = (ROOT / "docs/pictures/terminal.svg").read_text(encoding="utf-8")
     assert _lines(terminal.draw(terminal.record())) == _lines(svg)
 
 
+@pytest.mark.slow
 def test_pictures_of_the_page_are_of_a_busy_queue(dsn: str, database: Connection) -> None:
     web = importlib.import_module("web")
     assert {f"{name}.png" for name in web.PICTURES} == {

@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 SETTINGS = {**QUICK, "wal_level": "logical"}
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

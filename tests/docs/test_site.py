@@ -23,6 +23,8 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from tests.docs.markdown import ROOT, anchor, headings
 from tests.support.browser import chromium, launch
 
+pytestmark = pytest.mark.slow
+
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 _STRUCTURE = ("h1", "h2", "h3", "ul", "ol", "li", "table", "tr", "td", "pre", "blockquote", "img", "strong", "em")

@@ -65,6 +65,7 @@ def _texts() -> list[Path]:
     )
 
 
+@pytest.mark.slow
 def test_words_that_were_given_up_are_used_nowhere() -> None:
     words = given_up()
     found = []

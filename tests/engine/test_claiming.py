@@ -61,6 +61,7 @@ def test_worker_that_does_not_listen_polls(
     eventually(lambda: row(id_).status == "completed", within=10)
 
 
+@pytest.mark.slow
 def test_scheduled_task_starts_at_its_time(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     start_worker(nothing, poll=60)
     id_ = insert(scheduled_at=datetime.now(UTC) + timedelta(seconds=1))
@@ -101,6 +102,7 @@ def test_no_more_run_at_once_than_there_are_slots(work_off: WorkOff, insert: Ins
     assert 1 < max(at_once) <= 4
 
 
+@pytest.mark.slow
 def test_three_workers_share_the_work_and_start_each_task_once(
     start_worker: StartWorker, database: Database, account: int
 ) -> None:
@@ -124,6 +126,7 @@ def test_three_workers_share_the_work_and_start_each_task_once(
     assert database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_until_empty_ends_as_soon_as_a_thread_that_outlived_its_deadline_does(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
@@ -181,6 +184,7 @@ def test_task_of_which_another_transaction_has_notified_is_found_when_it_is_comm
 REGISTER = "SELECT contentq.register_worker('host', 4711, 10, 'x')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent_since", ["1 hour", "0 seconds"])
 def test_until_empty_rescues_the_tasks_of_a_worker_that_died_and_works_them_off(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, silent_since: str
@@ -198,6 +202,7 @@ def test_until_empty_rescues_the_tasks_of_a_worker_that_died_and_works_them_off(
     assert (row(id_).status, row(id_).retry_count) == ("completed", 1)
 
 
+@pytest.mark.slow
 def test_until_empty_does_not_wait_for_the_tasks_of_workers_that_are_alive(
     start_worker: StartWorker, insert: Insert, row: Row
 ) -> None:

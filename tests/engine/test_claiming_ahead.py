@@ -101,6 +101,7 @@ def test_tasks_that_wait_too_long_for_a_slot_are_given_back_with_nothing_charged
     assert worker.worker.counts.released == 0
 
 
+@pytest.mark.slow
 def test_tasks_are_given_back_also_when_the_first_of_those_that_waited_has_begun(
     start_worker: StartWorker, database: Database, account: int
 ) -> None:
@@ -153,6 +154,7 @@ def test_worker_that_stops_gives_back_what_waits_and_ends_what_runs(
     assert statuses(database) == {"completed": 10, "pending": 40}
 
 
+@pytest.mark.slow
 def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
     start_worker: StartWorker, database: Database, account: int
 ) -> None:
@@ -169,6 +171,7 @@ def test_deadline_of_a_task_that_waits_for_a_slot_is_kept(
     assert worker.worker.counts.timed_out == 5
 
 
+@pytest.mark.slow
 def test_cancelled_task_that_waits_for_a_slot_never_begins(
     start_worker: StartWorker, database: Database, account: int
 ) -> None:

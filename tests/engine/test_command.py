@@ -92,6 +92,7 @@ def test_rate_limit_charges_no_retry(work_off: WorkOff, insert: Insert, row: Row
     assert (task.status, task.attempt, task.retry_count) == ("completed", 2, 0)
 
 
+@pytest.mark.slow
 def test_deadline_kills_the_whole_group(
     start_worker: StartWorker, insert: Insert, row: Row, trace: Trace, program: Program
 ) -> None:
@@ -105,6 +106,7 @@ def test_deadline_kills_the_whole_group(
     assert row(id_).error_message == "Task execution timeout"
 
 
+@pytest.mark.slow
 def test_cancelling_kills_the_whole_group(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, trace: Trace, program: Program
 ) -> None:

@@ -15,6 +15,8 @@ from contentq import Context, Task, ThreadContext
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 class Blocking:
     """A handler that blocks the event loop without awaiting until it is released."""

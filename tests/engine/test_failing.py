@@ -21,6 +21,7 @@ def logged(caplog: pytest.LogCaptureFixture, beginning: str) -> bool:
     return any(message.startswith(beginning) for message in caplog.messages)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("at_once")
 def test_worker_that_only_fails_leaves_the_tasks_to_others(
     start_worker: StartWorker, insert: Insert, database: Database, caplog: pytest.LogCaptureFixture

@@ -185,6 +185,7 @@ def test_place_that_one_worker_frees_is_taken_by_another_that_wants_it(
     eventually(lambda: len(handler.started) == 2, within=5)
 
 
+@pytest.mark.slow
 def test_task_that_has_waited_for_long_starts_under_a_stream_of_urgent_ones(
     start_worker: StartWorker, database: Database, handler: Held, submit: Submit, add_account: Callable[..., int]
 ) -> None:

@@ -22,6 +22,8 @@ from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.engine.test_outages import TERMINATE
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 CLOSE = "SELECT contentq.close_gate(%s, clock_timestamp() + %s * interval '1 second', 'because')"
 OPEN = "SELECT contentq.open_gate(%s)"
 CLOSED = "SELECT extract(epoch FROM opens_at - clock_timestamp())::float8 FROM contentq.gates WHERE key = %s"

@@ -12,6 +12,8 @@ from contentq import Context, Task
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 HEARTBEATS = 4
 """One every two seconds: these serve as the clock."""
 
@@ -27,7 +29,7 @@ async def nothing(_task: Task, _context: Context) -> None:
     ("gate", "a_minute"),
     [
         pytest.param(None, None, id="free"),
-        pytest.param("api.example", None, id="gate", marks=pytest.mark.thorough),
+        pytest.param("api.example", None, id="gate"),
         pytest.param("api.example", 6, id="paced"),
     ],
 )

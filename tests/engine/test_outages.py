@@ -21,6 +21,8 @@ from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE %s AND application_name <> 'contentq test'"""

@@ -119,6 +119,7 @@ def test_revision_that_fails_finds_the_content_again(
     assert content.body == "Water."
 
 
+@pytest.mark.slow
 def test_big_content_is_found_whole(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:

@@ -18,6 +18,8 @@ from contentq.queue.outcomes import Held
 from tests.engine.conftest import Database, Insert, Row, StartWorker
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 class Written:
     """Counts the statements that write progress, with the time and the number of attempts of each."""

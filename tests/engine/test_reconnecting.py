@@ -113,6 +113,7 @@ def test_notification_is_heard_between_calls_however_many_there_were(run: Run, d
     run(scene)
 
 
+@pytest.mark.slow
 def test_flood_of_notifications_ends_the_connection_and_the_next_one_does_not_listen_for_a_while(
     run: Run, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -239,6 +240,7 @@ def test_server_that_ends_idle_sessions_leaves_those_of_a_worker_alone(
     run(scene)
 
 
+@pytest.mark.slow
 def test_behind_a_pooler_nothing_is_prepared_and_it_is_said_once_that_nothing_is_heard(
     run: Run, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -316,6 +318,7 @@ def test_call_without_an_answer_is_given_up_and_the_next_has_a_new_connection(ru
     run(scene)
 
 
+@pytest.mark.slow
 def test_call_that_has_ended_is_not_given_up_later(run: Run) -> None:
     async def scene(open_link: OpenLink) -> None:
         link = open_link(timings=Timings(call=0.2, call_check=0.05))

@@ -100,6 +100,7 @@ def test_task_that_no_gate_has_room_for_is_put_off_until_one_has_and_keeps_its_e
     assert database.execute(EVENTS).fetchall() == []
 
 
+@pytest.mark.slow
 def test_turn_that_comes_in_a_moment_is_waited_for(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
@@ -158,6 +159,7 @@ def test_attempt_goes_on_behind_another_gate_and_the_first_hears_of_the_call(
     assert [database.execute(TOTALS, [key]).fetchone() for key in (A, B)] == [(1, 0), (1, 1)]
 
 
+@pytest.mark.slow
 def test_report_that_meets_a_locked_task_holds_up_no_other(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, connect: Callable[[], Database]
 ) -> None:

@@ -52,6 +52,7 @@ class Deaf:
         return {"late": True}
 
 
+@pytest.mark.slow
 def test_async_handler_is_cancelled_at_the_deadline(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     handler = Endless()
     start_worker(handler)
@@ -78,6 +79,7 @@ def test_late_outcome_of_a_plain_handler_is_refused(start_worker: StartWorker, i
     assert (row(id_).status, row(id_).result) == ("timeout", None)
 
 
+@pytest.mark.slow
 def test_handler_that_blocks_the_event_loop_starves_neither_heartbeat_nor_deadline(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +103,7 @@ def test_handler_that_blocks_the_event_loop_starves_neither_heartbeat_nor_deadli
     assert "task task-blocker" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
 def test_cancelled_task_is_stopped_and_not_retried(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database, plain: bool
@@ -119,6 +122,7 @@ def test_cancelled_task_is_stopped_and_not_retried(
         assert handler.cancelled.wait(5)
 
 
+@pytest.mark.slow
 def test_task_taken_away_by_hand_is_stopped(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
@@ -132,6 +136,7 @@ def test_task_taken_away_by_hand_is_stopped(
     assert (row(id_).status, row(id_).error_message) == ("failed", "by hand")
 
 
+@pytest.mark.slow
 def test_worker_that_was_given_up_stops_its_handlers_and_registers_anew(
     start_worker: StartWorker, insert: Insert, row: Row, database: Database
 ) -> None:
@@ -201,6 +206,7 @@ def test_what_does_not_end_in_time_is_released_and_not_charged(
     assert database.execute("SELECT count(*) FROM contentq.workers").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_deaf_plain_handler_is_released_too(start_worker: StartWorker, insert: Insert, row: Row) -> None:
     handler = Deaf()
     running = start_worker(handler, grace=0.1)
@@ -213,6 +219,7 @@ def test_deaf_plain_handler_is_released_too(start_worker: StartWorker, insert: I
     assert row(id_).status == "pending"
 
 
+@pytest.mark.slow
 def test_stop_at_full_load_leaves_nothing_held(
     start_worker: StartWorker, database: Database, account: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -193,6 +193,7 @@ def test_program_has_the_context_in_its_environment(tmp_path: Path, traceparent:
     assert answer.body.endswith(f"{found}\n")
 
 
+@pytest.mark.slow
 def test_opentelemetry_is_not_imported_by_contentq_itself() -> None:
     script = (
         "import sys, contentq, contentq.cli.worker_command, contentq.engine.worker\n"

@@ -168,7 +168,7 @@ class Example:
         assert codes == [0] * len(codes), printed
 
 
-@pytest.fixture(params=["bash", pytest.param("node", marks=pytest.mark.thorough)])
+@pytest.fixture(params=["bash", pytest.param("node", marks=pytest.mark.slow)])
 def example(
     request: pytest.FixtureRequest,
     tmp_path: Path,

@@ -66,6 +66,7 @@ def test_dockerfile_passes_its_linter() -> None:
     _run(SCRIPTS / "hadolint", "--failure-threshold", "style", CONTAINERS / "Dockerfile")
 
 
+@pytest.mark.slow
 def test_compose_file_follows_the_compose_specification() -> None:
     _run(SCRIPTS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", CONTAINERS / "compose.yaml")
 
@@ -154,6 +155,7 @@ def test_login_and_authority_of_the_manifests_are_in_the_secret() -> None:
     assert used == secret["stringData"].keys()
 
 
+@pytest.mark.slow
 def test_scaling_counts_tasks_that_are_ready_or_running(database: Connection) -> None:
     (trigger,) = _manifests("scale.yaml")[1]["spec"]["triggers"]
     queue = Queue(database)
@@ -178,7 +180,7 @@ def test_extras_that_the_image_installs_exist() -> None:
     assert set(installed.split(",")) <= project["optional-dependencies"].keys()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_image_copies_all_that_the_package_is_built_from(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

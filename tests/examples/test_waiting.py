@@ -14,7 +14,7 @@ from tests.support.databases import Connection
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from tests.examples.conftest import Example, Provider
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_stores_what_the_provider_answers(example: Example, queue: Queue, provider: Provider) -> None:

@@ -98,6 +98,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
 def test_thoughts_take_no_time(text: str) -> None:
     begun = time.process_time()

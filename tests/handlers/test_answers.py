@@ -80,6 +80,7 @@ def test_object_that_cannot_be_used_says_what_it_has_cost_all_the_same(broken: d
     assert caught.value.usage == {"model": "m", "cost": 0.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ['{"":{"":[]}},', "[[]],", '{"a":1},', '"ab",', "1.5,"])
 def test_json_of_any_shape_takes_no_more_than_a_hundred_megabytes(piece: str) -> None:
     text = '{"a":[' + (piece * (STDOUT_LIMIT // len(piece) - 2))[:-1] + "]}"

@@ -268,6 +268,7 @@ def test_lines_of_stderr_are_logged_with_the_task(script: Script, caplog: pytest
     assert last == "last"
 
 
+@pytest.mark.slow
 def test_end_of_stderr_is_in_the_message_however_much_there_was(script: Script) -> None:
     text = "yes 'a line of some length' | head -n 200000 >&2; echo the end >&2; exit 3"
 
@@ -436,6 +437,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("descriptors", "attempts", "fail"), [(2000, 300, False), (60, 100, True)])
 def test_hundreds_start_at_once_and_a_lack_of_descriptors_is_temporary(
     descriptors: int, attempts: int, fail: bool

@@ -301,6 +301,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 @given(name=NAMES, seed=SEEDS)
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -308,13 +309,14 @@ def test_broken_answer_is_none(loop: TimelessLoop, check: str, name: str, seed: 
     CHECKS[check](loop, name, seed)
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from(sorted(ARTICLES)), seed=SEEDS)
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_what_is_inserted_is_left_out_or_breaks_the_answer(loop: TimelessLoop, name: str, seed: int) -> None:
     check_inserted(loop, name, seed)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 @given(name=NAMES, seed=SEEDS)
 @settings(max_examples=MANY, deadline=None)
@@ -322,7 +324,7 @@ def test_many_broken_answers_are_none(loop: TimelessLoop, check: str, name: str,
     CHECKS[check](loop, name, seed)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @given(name=st.sampled_from(sorted(ARTICLES)), seed=SEEDS)
 @settings(max_examples=MANY, deadline=None)
 def test_many_insertions_are_left_out_or_break_the_answer(loop: TimelessLoop, name: str, seed: int) -> None:
@@ -350,6 +352,7 @@ def test_stream_that_is_cut_on_its_way_is_no_article(provider: Provider, seed: i
     asyncio.run(cut())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openai-answer", "deepseek-answer"])
 def test_stream_that_hangs_ends_with_the_silence_that_is_set(provider: Provider, ask: Ask, name: str) -> None:
     body = ARTICLES[name].body

@@ -132,6 +132,7 @@ def test_complete_answer_is_taken_whatever_comes_in_place_of_its_tokens(
     assert content.result["finish_reason"] == "stop"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", ["timeout = 1.5", "chunk_timeout = 1.5"])
 def test_complete_answer_is_taken_when_its_time_is_up(provider: Provider, ask: Ask, settings: str) -> None:
     provider.answer(Rule(text="Tea", spoiled="hang", spoiled_count=True))
@@ -195,6 +196,7 @@ def test_fault_of_a_template_costs_no_call(provider: Provider, ask: Ask, tmp_pat
     assert provider.calls == []
 
 
+@pytest.mark.slow
 def test_progress_is_told_while_the_answer_comes_in(provider: Provider, ask: Ask) -> None:
     told: list[tuple[float | None, str | None]] = []
     provider.answer(Rule(text="x" * 8000, pieces=4, seconds=1.2))
@@ -205,6 +207,7 @@ def test_progress_is_told_while_the_answer_comes_in(provider: Provider, ask: Ask
     assert told[-1] == (None, "8,000 characters")
 
 
+@pytest.mark.slow
 def test_answer_that_is_too_large_fails_its_task_and_the_stream_is_closed(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(text="word " * 100_000, pieces=1000, seconds=60))
 
@@ -265,6 +268,7 @@ def test_answer_that_the_model_has_ended_is_taken(provider: Provider, ask: Ask, 
     assert ask().result["finish_reason"] == reason
 
 
+@pytest.mark.slow
 def test_each_flaw_counts_for_itself(provider: Provider, ask: Ask) -> None:
     empty, cut_off = Rule(text=" ", times=1), Rule(text="Tea", finish_reason="length", times=1)
     called = Rule(finish_reason="tool_calls", times=1)
@@ -313,6 +317,7 @@ def test_cancelled_call_closes_its_stream(provider: Provider) -> None:
     asyncio.run(cancelled())
 
 
+@pytest.mark.slow
 def test_all_calls_of_a_worker_go_out_at_once_and_share_their_connections(provider: Provider) -> None:
     async def many() -> None:
         handler = OpenAIHandler()

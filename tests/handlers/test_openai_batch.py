@@ -29,6 +29,7 @@ from tests.support.waiting import eventually
 __all__ = ["provider", "queue", "start"]
 
 
+@pytest.mark.slow
 def test_tasks_go_as_one_batch_and_come_back_one_by_one(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -86,6 +87,7 @@ def test_urgent_tasks_and_those_with_little_time_are_asked_for_directly(
     assert queue.row(urgent)["result"]["cost"] == 0.002
 
 
+@pytest.mark.slow
 def test_batch_is_as_large_as_the_setting_allows_and_of_one_model(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -104,6 +106,7 @@ def test_batch_is_as_large_as_the_setting_allows_and_of_one_model(
     assert set(provider.done.values()) == {1}
 
 
+@pytest.mark.slow
 def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Queue, start: StartBatches) -> None:
     start(full_at(5, 3600))
     add(queue, 7)
@@ -120,6 +123,7 @@ def test_full_batch_does_not_wait_for_others(provider: BatchProvider, queue: Que
     ]
 
 
+@pytest.mark.slow
 def test_batch_of_which_all_tasks_have_ended_is_cancelled_at_the_provider(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -143,6 +147,7 @@ def test_batch_of_which_all_tasks_have_ended_is_cancelled_at_the_provider(
     assert queue.value("SELECT count(*) FROM contentq.batch_requests") == 0
 
 
+@pytest.mark.slow
 def test_task_that_ends_before_its_batch_is_sent_is_not_sent(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -156,6 +161,7 @@ def test_task_that_ends_before_its_batch_is_sent_is_not_sent(
     assert provider.sent == {f"{ids[1]}-1": 1}
 
 
+@pytest.mark.slow
 def test_answer_to_a_task_that_has_ended_is_paid_for_and_not_used(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -175,6 +181,7 @@ def test_answer_to_a_task_that_has_ended_is_paid_for_and_not_used(
     assert queue.value("SELECT count(*) FROM contents") == 2
 
 
+@pytest.mark.slow
 def test_prompt_of_an_answer_that_no_task_takes_is_counted_as_of_any_other(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -222,6 +229,7 @@ def test_without_a_worker_it_asks_directly(provider: BatchProvider, tmp_path: Pa
     assert provider.calls == {"chat": 1}
 
 
+@pytest.mark.slow
 def test_draft_whose_checks_fail_is_asked_for_again_with_what_must_be_changed(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -246,6 +254,7 @@ def test_draft_whose_checks_fail_is_asked_for_again_with_what_must_be_changed(
     assert queue.value("SELECT cost::float8 FROM contentq.usage_by_model") == pytest.approx(0.002)
 
 
+@pytest.mark.slow
 def test_batch_goes_to_the_first_of_several_models_at_its_price(
     provider: BatchProvider, queue: Queue, start: StartBatches
 ) -> None:
@@ -272,6 +281,7 @@ base_url = "http://127.0.0.1:1/v1"
     assert (direct["deployment"], direct["cost"]) == ("first", 0.02)
 
 
+@pytest.mark.slow
 def test_key_that_the_provider_repeats_is_in_no_row(
     provider: BatchProvider, queue: Queue, start: StartBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:

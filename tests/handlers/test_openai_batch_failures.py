@@ -30,6 +30,8 @@ from tests.support.provider_batches import BatchProvider, Refused, completion
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["provider", "queue", "start"]
 
 
@@ -120,16 +122,9 @@ def test_provider_that_takes_no_batches_fails_the_tasks_with_what_to_do(
     assert one_batch(queue)["status"] == "refused"
 
 
-QUICK = (("upload", 0), ("create", 500), ("retrieve", 429), ("content", 0))
-
-
 @pytest.mark.parametrize(
     ("call", "status"),
-    [
-        pytest.param(call, status, marks=[] if (call, status) in QUICK else [pytest.mark.thorough])
-        for call in ("upload", "create", "retrieve", "content")
-        for status in (0, 429, 500)
-    ],
+    [(call, status) for call in ("upload", "create", "retrieve", "content") for status in (0, 429, 500)],
 )
 def test_call_that_the_provider_did_not_answer_is_made_again_and_nothing_is_charged(
     provider: BatchProvider, queue: Queue, start: StartBatches, call: str, status: int

@@ -16,6 +16,8 @@ from tests.support.provider_batches import BatchProvider, Refused
 from tests.support.queue import Queue
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["provider", "queue", "start"]
 
 StartProgram = Callable[..., subprocess.Popen[bytes]]
@@ -71,15 +73,11 @@ MOMENTS = {
     "as it is looked at": ("before", "retrieve"),
     "before it is collected": ("before", "content"),
 }
-QUICK = ("after the upload", "before the batch is made", "once it is made", "before it is collected")
 
 
 @pytest.mark.parametrize(
     ("when", "call"),
-    [
-        pytest.param(*moment, id=name, marks=[] if name in QUICK else [pytest.mark.thorough])
-        for name, moment in MOMENTS.items()
-    ],
+    [pytest.param(*moment, id=name) for name, moment in MOMENTS.items()],
 )
 def test_worker_that_is_killed_leaves_its_batch_to_another(
     provider: BatchProvider, queue: Queue, program: StartProgram, when: str, call: str

@@ -52,6 +52,7 @@ def drafts(queue: Queue) -> list[tuple[str, str]]:
     return [(row["body"], row["review_status"]) for row in rows]
 
 
+@pytest.mark.slow
 def test_draft_is_better_once_the_model_sees_the_reason(
     provider: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_reason_outlives_a_refusal_in_between(
     assert REASON in provider.calls[-1]["messages"][-1]["content"]
 
 
+@pytest.mark.slow
 def test_worker_that_is_killed_during_the_revision_loses_nothing(
     provider: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -147,6 +149,7 @@ def checks_of(ask: Ask, settings: str, **columns: Any) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_category_has_checks_of_its_own(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(text=SHORT))
     settings = (
@@ -179,6 +182,7 @@ def test_draft_that_is_revised_may_keep_its_own_sentences(provider: Provider, as
     assert said == ""
 
 
+@pytest.mark.slow
 def test_json_is_stored_without_the_fence_around_it(provider: Provider, ask: Ask, settings_file: Path) -> None:
     pytest.importorskip("jsonschema")
     settings_file.with_name("tea.json").write_text('{"required": ["minutes"]}', encoding="utf-8")

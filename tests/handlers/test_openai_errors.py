@@ -365,6 +365,7 @@ def test_page_instead_of_a_stream_hints_at_the_base_url(provider: Provider, ask:
     assert str(failure(ask)).endswith("text/html instead of a stream; the base URL usually ends with /v1")
 
 
+@pytest.mark.slow
 def test_silence_of_the_provider_ends_the_call(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(spoiled="hang", spoiled_after=2))
 
@@ -374,6 +375,7 @@ def test_silence_of_the_provider_ends_the_call(provider: Provider, ask: Ask) -> 
     assert str(caught).endswith(" sent no text for 1 seconds (chunk_timeout in the settings)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -397,6 +399,7 @@ def test_what_keeps_the_line_open_is_silence(provider: Provider, ask: Ask, line:
     assert caught.usage["estimated_tokens"] is True
 
 
+@pytest.mark.slow
 def test_answer_is_not_silent_while_it_comes_in(provider: Provider, ask: Ask) -> None:
     provider.answer(Rule(text="a" * 20, pieces=20, seconds=4))
 

@@ -110,6 +110,7 @@ def test_call_that_a_provider_does_not_take_goes_to_the_next_in_the_same_attempt
     assert [call["model"] for call in spare.calls] == ["small"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "about"),
     [
@@ -157,6 +158,7 @@ def test_answer_that_is_no_article_is_tried_again_and_asks_no_other(
     assert len(spare.calls) == 0
 
 
+@pytest.mark.slow
 def test_first_error_is_raised_when_none_is_left_and_comes_back_when_one_may_be_asked(
     provider: Provider, spare: Provider, settings_file: Path
 ) -> None:
@@ -183,6 +185,7 @@ def test_error_that_another_attempt_may_mend_comes_before_one_that_is_permanent(
     assert "Not this." in str(caught.value)
 
 
+@pytest.mark.slow
 def test_models_of_one_provider_share_its_gate(provider: Provider, spare: Provider, settings_file: Path) -> None:
     """The refusal applies to both: the second is called only after an error about the model."""
     settings_file.write_text(
@@ -295,6 +298,7 @@ def test_gate_that_an_operator_has_closed_is_passed_over(
     assert usage_by_model(queue) == usage_of_results(queue)
 
 
+@pytest.mark.slow
 def test_provider_that_has_died_is_passed_over_once_its_gate_knows_and_no_retry_is_charged(
     provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -317,6 +321,7 @@ def test_provider_that_has_died_is_passed_over_once_its_gate_knows_and_no_retry_
     assert usage_by_model(queue) == usage_of_results(queue)
 
 
+@pytest.mark.slow
 def test_what_a_limited_provider_refuses_another_writes_and_its_gate_learns(
     provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -338,6 +343,7 @@ def test_what_a_limited_provider_refuses_another_writes_and_its_gate_learns(
     assert queue.value("SELECT sum(retry_count) FROM content_generation_tasks") == 0
 
 
+@pytest.mark.slow
 def test_rate_that_is_set_is_kept_and_the_rest_goes_to_the_next(
     provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -357,6 +363,7 @@ def test_rate_that_is_set_is_kept_and_the_rest_goes_to_the_next(
     assert queue.value("SELECT count(*) FILTER (WHERE attempt > 2) FROM content_generation_tasks") <= 10
 
 
+@pytest.mark.slow
 def test_what_was_paid_for_before_the_next_was_asked_is_of_its_model(
     provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -370,6 +377,7 @@ def test_what_was_paid_for_before_the_next_was_asked_is_of_its_model(
     assert queue.rows("SELECT * FROM contentq.gate_events") == [], "it was an answer"
 
 
+@pytest.mark.slow
 def test_task_goes_back_when_no_model_has_room_and_comes_when_one_has(
     provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:
@@ -386,6 +394,7 @@ def test_task_goes_back_when_no_model_has_room_and_comes_when_one_has(
     eventually(lambda: queue.values("SELECT id FROM contentq.workers") == [])
 
 
+@pytest.mark.slow
 def test_task_whose_first_model_will_not_do_waits_for_room_at_the_next(
     provider: Provider, spare: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:

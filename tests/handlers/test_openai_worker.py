@@ -52,6 +52,7 @@ def test_task_becomes_an_article_with_its_cost(dsn: str, queue: Queue, settings_
     assert {"success", "content_id", "model", "finish_reason", "seconds"} < set(result)
 
 
+@pytest.mark.slow
 def test_each_kind_of_failure_ends_as_the_queue_should_have_it(provider: Provider, dsn: str, queue: Queue) -> None:
     provider.answer(
         Rule(contains="Topic: limited", times=3, status=429, headers={"retry-after-ms": "1"}, body={}),
@@ -171,6 +172,7 @@ def test_client_does_not_log_every_call(dsn: str, queue: Queue, caplog: pytest.L
     assert {record.name.partition(".")[0] for record in caplog.records} <= {"contentq"}
 
 
+@pytest.mark.slow
 def test_command_line_takes_the_settings_and_says_what_is_wrong_with_them(
     provider: Provider, dsn: str, queue: Queue, settings_file: Path
 ) -> None:

@@ -109,6 +109,7 @@ def test_second_cancelling_kills_at_once(trace: Trace, monkeypatch: pytest.Monke
     eventually(lambda: not trace.is_held())
 
 
+@pytest.mark.slow
 def test_cancelling_at_any_moment_of_the_start_leaves_nothing_behind(trace: Trace) -> None:
     async def main() -> None:
         for steps in range(1, 15):
@@ -241,6 +242,7 @@ asyncio.run(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trap", ["", "trap '' TERM;"])
 @pytest.mark.parametrize("leave", ["", *(["/usr/bin/setsid"] if LINUX else [])])
 def test_program_ends_when_its_worker_is_killed(trace: Trace, trap: str, leave: str) -> None:
@@ -261,6 +263,7 @@ def guardian() -> Iterator[Guardian]:
     made.dismiss()
 
 
+@pytest.mark.slow
 def test_guardian_that_was_killed_is_replaced(guardian: Guardian, trace: Trace) -> None:
     command = ["/bin/sh", "-c", f"exec 9> '{trace.path}'; sleep 600"]
     program = subprocess.Popen(command, start_new_session=True)

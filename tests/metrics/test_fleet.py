@@ -51,6 +51,7 @@ def failed_parts(samples: Samples) -> set[str]:
     return {labels[0] for labels, number in counted.items() if number}
 
 
+@pytest.mark.slow
 def test_every_declared_metric_is_exported(make_fleet: MakeFleet, queue: Queue) -> None:
     fleet = make_fleet(by_account=True)
     fleet.read()
@@ -62,6 +63,7 @@ def test_every_declared_metric_is_exported(make_fleet: MakeFleet, queue: Queue) 
     assert failed_parts(samples) == set()
 
 
+@pytest.mark.slow
 def test_only_with_by_account_is_there_a_label_for_each(fleet: Fleet, queue: Queue) -> None:
     fill(queue)
 
@@ -105,7 +107,7 @@ def test_tasks_are_counted_by_status_and_ready_ones_by_priority(fleet: Fleet, qu
     assert found["contentq_scheduled_tasks"] == 1
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_many_completed_tasks_are_estimated(fleet: Fleet, queue: Queue) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, status, started_at, completed_at) "
@@ -255,6 +257,7 @@ def test_ids_below_zero_are_counted_by_themselves(fleet: Fleet, queue: Queue) ->
     assert values(fleet.read())["contentq_ids_used_ratio{content_generation_tasks}"] < 0.001
 
 
+@pytest.mark.slow
 def test_part_that_cannot_be_read_in_time_leaves_the_others(
     make_fleet: MakeFleet, queue: Queue, connect_queue: Callable[[], Queue], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -113,6 +113,7 @@ def test_other_paths_and_methods_are_refused(address: str) -> None:
     refused.value.close()
 
 
+@pytest.mark.slow
 def test_clients_that_send_nothing_keep_no_other_from_its_answer(address: str) -> None:
     host, _, port = address.removeprefix("http://").partition(":")
     silent = [socket.create_connection((host, int(port))) for _ in range(MOST_REQUESTS - 1)]

@@ -15,6 +15,8 @@ import pytest
 from tests.support.forked import ALEMBIC
 from tests.support.hosts import LARGE_KEYS, SMALL_KEYS, adopt
 
+pytestmark = pytest.mark.slow
+
 ENV = """
     import contentq, os, psycopg
     from alembic import context

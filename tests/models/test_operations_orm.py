@@ -110,6 +110,7 @@ def test_5_counts(session: Session, account: Account) -> None:
     assert session.scalar(select(func.count()).where(Task.status == "pending")) == 2
 
 
+@pytest.mark.slow
 def test_6_filter_by_account_and_status_uses_an_index(session: Session, account: Account) -> None:
     others = [Account(name=f"Account {number}") for number in range(50)]
     session.add_all(others)

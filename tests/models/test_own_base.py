@@ -15,6 +15,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, configure_mappers, 
 from tests.support.engines import engine_of
 from tests.support.hosts import LARGE_KEYS, SMALL_KEYS, adopt
 
+pytestmark = pytest.mark.slow
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention={"ix": "ix_%(column_0_label)s", "ck": "ck_%(constraint_name)s"})

@@ -13,7 +13,8 @@ from tests.packaging import bounds, building
 from tests.support.queue import Queue
 
 pytestmark = [
-    pytest.mark.thorough,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("installing"),
     pytest.mark.skipif(
         sys.version_info[:2] != (3, 11), reason="the oldest versions are those for the oldest Python, 3.11"
     ),

@@ -48,7 +48,8 @@ def fresh(tmp_path: Path) -> Iterator[Path]:
     building.run(["make", "clean"], cwd=project, env=_environment())
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
+@pytest.mark.xdist_group("installing")
 def test_make_run_ends_with_an_article_and_a_second_run_works_too(fresh: Path) -> None:
     environment = _environment(**_SOMEONES_DATABASE, LC_ALL="xx_YY.UTF-8")
     for tasks in (50, 100):
@@ -130,7 +131,8 @@ def test_without_a_usable_python_make_says_what_to_install(tmp_path: Path) -> No
     assert "No Python of 3.11 or later was found under the name false" in done.stderr
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
+@pytest.mark.xdist_group("installing")
 def test_an_environment_is_made_where_python_has_no_ensurepip(tmp_path: Path) -> None:
     python = tmp_path / "python-without-ensurepip"
     python.write_text(_WITHOUT_ENSUREPIP.format(real=sys.executable))

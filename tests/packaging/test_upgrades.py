@@ -19,7 +19,7 @@ RELEASED: tuple[str, ...] = ()
 THIS_COMMIT = "this commit"
 """Its wheel, as if it were released: tests this test, and that migrating again changes nothing."""
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("installing")]
 
 
 @pytest.fixture(params=[*RELEASED, THIS_COMMIT])

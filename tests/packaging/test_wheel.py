@@ -12,7 +12,7 @@ import pytest
 
 from tests.packaging import building
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("installing")]
 
 _OUTSIDE = {"PATH": os.defpath, "PYTHONUTF8": "1"}
 """An environment without the variables of the tests."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from contentq import errors
 from contentq.cli.main import COMMANDS
 from contentq.failures import EXIT_INTERRUPTED
@@ -13,12 +14,14 @@ from tests.reference import exit_codes, page, pages
 from tests.support.databases import Connection
 
 
+@pytest.mark.slow
 def test_pages_are_what_their_generators_write(database: Connection) -> None:
     for path, parts in pages.parts(database):
         assert set(page.names(path)) == set(parts), f"{path.name} has other parts than its generator"
         assert path.read_text(encoding="utf-8") == page.filled(path, parts), "run: make reference"
 
 
+@pytest.mark.slow
 def test_every_part_that_a_page_marks_as_generated_has_a_generator(database: Connection) -> None:
     generated = {(path, name) for path, parts in pages.parts(database) for name in parts}
     assert generated == {(path, name) for path in page.FOLDER.glob("*.md") for name in page.names(path)}

@@ -33,7 +33,7 @@ def queue(database: Connection) -> Queue:
     return Queue(database)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_large_tasks_do_not_keep_a_worker_with_little_memory_from_honest_ones(
     dsn: str, queue: Queue, tmp_path: Path
 ) -> None:

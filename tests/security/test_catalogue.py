@@ -256,6 +256,7 @@ def tried(owner: Queue, relation: str, may: May) -> Iterator[str]:
             yield f"INSERT INTO {relation} ({name}) OVERRIDING SYSTEM VALUE SELECT {null} WHERE false"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", MAY, ids=str)
 def test_role_can_do_nothing_but_what_is_its_work(owner: Queue, logins: Logins, role: str | None) -> None:
     may = MAY[role]

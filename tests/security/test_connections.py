@@ -162,6 +162,7 @@ def _dsn(server: Cluster, host: str = "localhost", **more: object) -> str:
     return " ".join(f"{name}={value}" for name, value in {**parameters, **more}.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
 def test_tls_with_the_right_certificate_works(tls_server: Cluster, authority: Authority, mode: str) -> None:
     with connect(_dsn(tls_server, sslmode=mode, sslrootcert=authority.certificate)) as connection:
@@ -230,6 +231,7 @@ def test_certificate_that_proves_nothing_is_refused_with_what_to_do(
         assert PASSWORD not in error
 
 
+@pytest.mark.slow
 def test_commands_and_workers_work_over_tls(
     tls_server: Cluster, authority: Authority, monkeypatch: pytest.MonkeyPatch, start: Start
 ) -> None:
@@ -307,6 +309,7 @@ def test_older_libpq_is_warned_of(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert "sends the password in clear text if the server requests it" in caplog.text
 
 
+@pytest.mark.slow
 def test_warning_stands_once_on_standard_error_and_json_stays_json(
     tls_server: Cluster, authority: Authority, start: Start
 ) -> None:

@@ -58,6 +58,7 @@ def test_every_table_is_tried(queue: Queue) -> None:
     assert sorted(ours) == TABLES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_that_someone_has_locked_hold_up_no_task_of_another_account(
     queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker, table: str
@@ -112,6 +113,7 @@ def test_old_snapshot_and_a_producer_that_goes_on_hold_up_no_other(
         eventually(lambda: queue.status(task) == "completed", within=30)
 
 
+@pytest.mark.slow
 def test_worker_whose_row_is_locked_goes_on_and_says_so_and_is_not_rescued(
     queue: Queue, connect_queue: Callable[[], Queue], start_worker: StartWorker
 ) -> None:
@@ -188,6 +190,7 @@ def test_asking_what_is_held_up_keeps_no_lock(queue: Queue, connect_queue: Calla
         queue.run("SELECT FROM content_generation_tasks FOR UPDATE NOWAIT")
 
 
+@pytest.mark.slow
 def test_command_that_waits_for_a_lock_ends_with_a_sentence(
     dsn: str, queue: Queue, connect_queue: Callable[[], Queue], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +206,7 @@ def test_command_that_waits_for_a_lock_ends_with_a_sentence(
     assert said.count("Error: another session has locked what this command needs") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW SHARE"])
 def test_migration_that_waits_for_a_reader_says_who_it_is(
     dsn: str, connect_queue: Callable[[], Queue], mode: str

@@ -34,6 +34,8 @@ from tests.support.programs import client, installed
 from tests.support.queue import Queue
 from tests.web.conftest import Client, serving
 
+pytestmark = pytest.mark.slow
+
 COMMANDS: dict[str, list[list[str]]] = {
     "migrate": [["migrate"], ["migrate", "--sql"]],
     "worker": [["worker", "--handler", "template", "--until-empty", "--progress"]],

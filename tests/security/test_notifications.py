@@ -62,7 +62,7 @@ def memory_of(process: Any) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FLOODS)
 def test_flood_of_notifications_costs_little_memory_and_delays_tasks_by_a_poll(
     queue: Queue, connect_queue: Callable[[], Queue], role: str, start_worker: StartWorker, kind: str

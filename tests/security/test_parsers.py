@@ -39,6 +39,8 @@ from tests.support import provider as providers
 from tests.support.provider_rules import Rule
 from tests.support.tasks import context, task
 
+pytestmark = pytest.mark.slow
+
 Parser = Callable[[str], Any]
 
 LONGEST = 1_000_000
@@ -220,7 +222,6 @@ def collector() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("parser", PARSERS)
 def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     longest = SHORTER.get(parser, LONGEST)
@@ -229,7 +230,6 @@ def test_twice_the_text_takes_at_most_three_times_as_long(parser: str) -> None:
     assert {name: said for name, said in found.items() if said is not None} == {}
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("pattern", "text"), [(r"#\s+(.+?)\s*$", "spaces in a heading"), ("<[^>]*>", "tags without end")]
 )

@@ -39,6 +39,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.getMessage() for each in caplog.records if each.name == "contentq.handlers.command"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["y", "y" * 100_000], ids=["short", "long"])
 def test_program_that_floods_standard_error_fills_no_log(caplog: pytest.LogCaptureFixture, line: str) -> None:
     caplog.set_level("INFO", "contentq.handlers.command")
@@ -174,6 +175,7 @@ def as_other() -> list[str]:
     return [f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--no-new-privs", "--"]
 
 
+@pytest.mark.slow
 @needs_root
 def test_program_that_runs_as_another_user_cannot_read_the_workers_environment() -> None:
     read = read_by_program(["setpriv", *as_other(), *READ])
@@ -183,6 +185,7 @@ def test_program_that_runs_as_another_user_cannot_read_the_workers_environment()
     assert read.split()[-1] == str(pwd.getpwnam(ANOTHER_USER).pw_uid)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="there is no /proc")
 def test_program_of_the_same_user_cannot_read_the_workers_environment() -> None:
     if os.getuid() != 0:
@@ -197,6 +200,7 @@ def test_program_of_the_same_user_cannot_read_the_workers_environment() -> None:
     assert "it is hidden" in read
 
 
+@pytest.mark.slow
 def test_worker_that_hides_itself_still_runs_programs() -> None:
     assert "hello" in read_by_program(["/bin/echo", "hello"])
 

@@ -20,6 +20,8 @@ import pytest
 from tests.support import provider as providers
 from tests.support.hostile import sending
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 MOST = 100_000_000
@@ -139,9 +141,7 @@ def grown(tmp_path: Path, first: bytes, again: bytes, settings: str) -> dict[str
     return said
 
 
-@pytest.mark.parametrize(
-    "shape", [pytest.param(each, marks=() if each in SMALL else pytest.mark.thorough) for each in ENDLESS]
-)
+@pytest.mark.parametrize("shape", ENDLESS)
 def test_answer_without_end_costs_no_memory_and_is_tried_again(tmp_path: Path, shape: str) -> None:
     first, again, error, message = ENDLESS[shape]
     settings = "" if shape in SMALL else "max_characters = 1_000\n"
@@ -162,8 +162,8 @@ def test_answer_without_end_costs_no_memory_and_is_tried_again(tmp_path: Path, s
     [
         ("200 OK", "gzip"),
         (FAIL, "deflate"),
-        pytest.param("200 OK", "deflate", marks=pytest.mark.thorough),
-        pytest.param(FAIL, "gzip", marks=pytest.mark.thorough),
+        ("200 OK", "deflate"),
+        (FAIL, "gzip"),
     ],
 )
 def test_compressed_answer_is_not_unpacked(tmp_path: Path, encoding: str, status: str) -> None:
@@ -174,7 +174,7 @@ def test_compressed_answer_is_not_unpacked(tmp_path: Path, encoding: str, status
     assert said["grown"] < MOST
 
 
-@pytest.mark.parametrize("status", ["200 OK", pytest.param(FAIL, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("status", ["200 OK", pytest.param(FAIL, marks=pytest.mark.slow)])
 def test_charset_that_unpacks_is_not_believed(tmp_path: Path, status: str) -> None:
     said = grown(tmp_path, head(status, content_type="text/plain; charset=bz2") + bomb("bz2"), b"", "")
 
@@ -274,7 +274,7 @@ def memory_of_a_trial(settings: Path, url: str) -> tuple[int, str, int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is in other units elsewhere")
 @pytest.mark.parametrize(
     "again",
-    [b"x", pytest.param(event({"refusal": "no " * 100}), marks=pytest.mark.thorough)],
+    [b"x", event({"refusal": "no " * 100})],
     ids=["line", "refusal"],
 )
 def test_trial_is_bounded_as_a_worker_is(tmp_path: Path, again: bytes) -> None:

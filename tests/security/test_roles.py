@@ -428,6 +428,7 @@ def test_operator_moves_no_task_to_another_account(administrator: Queue, operato
     assert administrator.row(task)["account_id"] != other
 
 
+@pytest.mark.slow
 def test_reviewer_needs_no_right_but_its_role(administrator: Queue, worker: Queue, logins: Logins) -> None:
     own_id = worker.register()
     tasks = [held_by(worker, administrator, own_id, auto_approve=False) for _ in range(3)]
@@ -495,6 +496,7 @@ def test_pause_and_budget_take_effect_with_no_right_but_that_to_the_column(
     assert administrator.blocked_accounts() == [account]
 
 
+@pytest.mark.slow
 def test_roles_are_applied_again_after_every_migration(administrator: Queue, dsn: str) -> None:
     """Functions that had to be dropped and created also belong to the same role as before."""
     for damage in (
@@ -548,6 +550,7 @@ def rows(dsn: str, query: str) -> list[Row]:
         return Queue(connection).rows(query)
 
 
+@pytest.mark.slow
 def test_owner_who_is_no_superuser_applies_migrates_and_uninstalls(
     administrator: Queue, owner: str, empty_dsn: str
 ) -> None:
@@ -601,6 +604,7 @@ def bare_owner(database: Connection, server: Server, empty_dsn: str) -> Iterator
                 queue.run(f"DROP ROLE IF EXISTS {role}")
 
 
+@pytest.mark.slow
 def test_owner_who_may_create_roles_needs_no_superuser(bare_owner: str, empty_dsn: str) -> None:
     migrate(bare_owner)
 
@@ -618,6 +622,7 @@ def test_owner_who_may_create_roles_needs_no_superuser(bare_owner: str, empty_ds
     migrate(bare_owner, "base")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("may", [True, False])
 def test_everyone_may_create_nothing_in_schema_public_once_the_roles_are_applied(
     administrator: Queue, owner: str, empty_dsn: str, may: bool

@@ -407,6 +407,7 @@ def test_it_needs_the_roles(dsn: str, server: Server, database: Connection) -> N
     del dsn
 
 
+@pytest.mark.slow
 def test_migrate_keeps_it(scene: Scene) -> None:
     before = scene.owner.rows(STATE)
 
@@ -415,6 +416,7 @@ def test_migrate_keeps_it(scene: Scene) -> None:
     assert scene.owner.rows(STATE) == before
 
 
+@pytest.mark.slow
 def test_migrate_restores_what_is_missing_of_it(scene: Scene) -> None:
     before = scene.owner.rows(STATE)
     scene.owner.run("DROP POLICY contentq_own_accounts ON contents")
@@ -425,6 +427,7 @@ def test_migrate_restores_what_is_missing_of_it(scene: Scene) -> None:
     assert scene.owner.rows(STATE) == before
 
 
+@pytest.mark.slow
 def test_dump_that_is_restored_has_it(scene: Scene, server: Server) -> None:
     before = scene.owner.rows(STATE)
     scene.add("reader", "contentq_reader")
@@ -470,6 +473,7 @@ def dump_of(dsn: str) -> list[str]:
     return [line for line in programs.dump(dsn).splitlines() if not line.startswith(vary)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", ["public", "queue"])
 def test_tables_of_a_host_get_back_what_they_had(
     empty_dsn: str, adopted: Queue, schema: str, capsys: pytest.CaptureFixture[str]

@@ -65,6 +65,7 @@ def test_worker_registers_with_no_gate_that_is_a_text_without_end(evil: Queue) -
         evil.register(gate="x" * 1001)
 
 
+@pytest.mark.slow
 def test_dead_workers_that_held_nothing_do_not_flood_the_logs_of_others(
     owner: Queue, logins: Logins, evil: Queue
 ) -> None:
@@ -130,6 +131,7 @@ def test_role_that_is_a_member_of_another_is_told_of(owner: Queue, dsn: str) -> 
     assert apply_roles(dsn)[1] == []
 
 
+@pytest.mark.slow
 def test_definer_that_someone_else_made_first_is_not_used(owner: Queue, logins: Logins, dsn: str) -> None:
     """Its creator, or one of its members, may have kept the right to act as it."""
     logins.add("mallory")
@@ -171,6 +173,7 @@ def test_whoever_may_give_our_roles_to_others_is_told_of(owner: Queue, logins: L
     assert said == f"these members may grant roles of contentq to anyone (admin option): {given}"
 
 
+@pytest.mark.slow
 def test_owner_of_a_queue_in_another_database_may_be_a_member(
     owner: Queue, logins: Logins, server: Server, dsn: str
 ) -> None:
@@ -209,6 +212,7 @@ def test_superuser_migrates_into_no_schema_that_a_stranger_has_prepared(empty_ds
         assert migrate(empty_dsn).after is not None
 
 
+@pytest.mark.slow
 def test_owner_of_the_database_and_superusers_migrate_the_same_queue(empty_dsn: str, bare: Queue) -> None:
     with made_logins(bare, empty_dsn) as logins:
         login, name = logins.add("owner"), logins.name("owner")
@@ -221,6 +225,7 @@ def test_owner_of_the_database_and_superusers_migrate_the_same_queue(empty_dsn: 
             bare.run(f"ALTER DATABASE {bare.connection.info.dbname} OWNER TO CURRENT_USER")
 
 
+@pytest.mark.slow
 def test_migration_tells_of_roles_that_may_make_triggers(owner: Queue, logins: Logins, dsn: str) -> None:
     """GRANT ALL, which is meant for mappers, includes that right; a function for it can be in pg_temp."""
     logins.add("one")
@@ -237,6 +242,7 @@ def test_migration_tells_of_roles_that_may_make_triggers(owner: Queue, logins: L
     assert owner.value("SELECT has_table_privilege(%s, 'content_generation_tasks', 'INSERT')", names[0])
 
 
+@pytest.mark.slow
 def test_workers_and_gates_are_counted_once_for_all_gates(owner: Queue, evil: Queue) -> None:
     evil.run(
         "SELECT contentq.register_worker('host', s, 1, 'template', 'g' || s) FROM generate_series(1, 500) AS s"

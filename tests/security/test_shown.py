@@ -266,6 +266,7 @@ def names(arguments: list[str]) -> str:
     return " ".join(arguments).replace(NASTY, "…")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_seen_is_escaped() -> None:
     every = (chr(code) for code in range(sys.maxunicode + 1) if code not in SEEN)
     hidden = [each for each in every if unseen(each, "")]

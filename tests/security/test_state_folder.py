@@ -182,6 +182,7 @@ def test_lock_is_not_inherited_by_programs(home: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.slow
 @as_root
 def test_mode_of_a_folder_above_is_changed_only_with_a_note(
     home: Path, folder: Path, capfd: pytest.CaptureFixture[str]
@@ -236,6 +237,7 @@ def _as_user(uid: int, gid: int, act: Callable[[], int]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @as_root
 def test_other_users_do_not_reach_a_running_server(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     url = embedded.start().dsn
@@ -250,6 +252,7 @@ def test_other_users_do_not_reach_a_running_server(home: Path, capfd: pytest.Cap
     assert "belongs to another user, root; become root" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_port_would_let_nobody_in(home: Path) -> None:
     embedded.start()
 
@@ -259,6 +262,7 @@ def test_port_would_let_nobody_in(home: Path) -> None:
     assert _mode(home / "postgresql") == 0o700
 
 
+@pytest.mark.slow
 @as_root
 def test_ordinary_user_has_a_server_of_their_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

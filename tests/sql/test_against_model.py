@@ -18,7 +18,8 @@ from hypothesis.stateful import (
 )
 
 from tests.support.databases import Connection
-from tests.support.servers import EVERY_VERSION
+
+pytestmark = pytest.mark.slow
 
 HELD_BY_NOBODY = None
 
@@ -423,7 +424,7 @@ class Contract(RuleBasedStateMachine):
         assert drafts == sum(task.drafts for task in getattr(self, "model", {}).values())
 
 
-def test_contract_does_what_its_model_does(database: Connection, pytestconfig: pytest.Config) -> None:
+def test_contract_does_what_its_model_does(database: Connection) -> None:
     class OnThisServer(Contract):
         """With the database of this test."""
 
@@ -431,7 +432,7 @@ def test_contract_does_what_its_model_does(database: Connection, pytestconfig: p
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(
-            max_examples=100 if pytestconfig.getoption(EVERY_VERSION) else 30,
+            max_examples=60,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -15,6 +15,8 @@ from contentq.database.revisions import head_revision
 
 from tests.support.queue import Queue
 
+pytestmark = pytest.mark.slow
+
 HEAD = head_revision()
 ROOT = ALEMBIC.parent
 

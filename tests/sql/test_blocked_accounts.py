@@ -384,6 +384,7 @@ HELD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", HELD, ids=lambda columns: next(iter(columns)))
 def test_big_backlog_of_a_held_account_is_walked_over_by_no_claim(
     queue: Queue, worker: int, columns: dict[str, Any]
@@ -461,6 +462,7 @@ def test_task_behind_those_of_many_accounts_over_budget_is_found(
     assert len([task for _ in range(5) for task in claimed(queue, worker)]) == 1
 
 
+@pytest.mark.slow
 def test_many_accounts_can_be_given_a_budget_at_once(queue: Queue) -> None:
     queue.run("INSERT INTO accounts (name) SELECT 'Many' FROM generate_series(1, 20000)")
 

@@ -78,6 +78,7 @@ class TestEvents:
 
         return hear
 
+    @pytest.mark.slow
     def test_each_budget_is_told_of_once_near_its_end_and_once_used_up(
         self, queue: Queue, heard: Callable[[], list[str]]
     ) -> None:
@@ -95,6 +96,7 @@ class TestEvents:
         assert heard() == []
         assert {row["since"] for row in status(queue)}.isdisjoint(since | {None})
 
+    @pytest.mark.slow
     def test_changed_budget_and_another_period_are_watched_anew(
         self, queue: Queue, heard: Callable[[], list[str]]
     ) -> None:

@@ -59,6 +59,7 @@ def is_over(queue: Queue) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False], ids=["known", "cold"])
 @pytest.mark.parametrize("of", OF, ids=str)
 def test_hundred_slots_and_a_budget_of_ten_tasks_end_with_eleven_at_most(

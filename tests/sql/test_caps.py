@@ -79,6 +79,7 @@ class TestOneClaimer:
         assert [row["priority"] for row in queue.claim(worker, 10)] == [9, 9]
         assert queue.claim(worker, 10, ["blog"]) == []
 
+    @pytest.mark.slow
     def test_accounts_that_share_a_place_of_the_lock_have_their_own_cap(self, queue: Queue, worker: int) -> None:
         accounts = [queue.add_account(f"account {n}", max_running=CAP) for n in range(130)]
         for account in accounts:
@@ -216,15 +217,16 @@ def _work(queue: Queue, seed: random.Random) -> None:
             held = held[2:]
 
 
+@pytest.mark.slow
 @pytest.mark.in_public
 @pytest.mark.usefixtures("claim_order")
 def test_eight_claimers_with_kills_and_rescues_never_exceed_a_cap(
-    queue: Queue, connect_queue: Callable[[], Queue], is_thorough: bool
+    queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:
     accounts = [queue.add_account(f"capped {n}", max_running=CAP) for n in range(3)]
     free = queue.add_account("free")
     for account in (*accounts, free):
-        _submit(queue, account, 150 if is_thorough else 50)
+        _submit(queue, account, 50)
     queue.run("UPDATE content_generation_tasks SET max_retries = 1000")
     queue.run(RECORD)
     sessions = [connect_queue() for _ in range(CLAIMERS + 1)]
@@ -247,6 +249,7 @@ def test_eight_claimers_with_kills_and_rescues_never_exceed_a_cap(
     assert exact[free] > CAP
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("claim_order")
 def test_freed_place_is_taken_by_whichever_claimer_looks_next(
     queue: Queue, connect_queue: Callable[[], Queue]

@@ -13,8 +13,7 @@ from tests.support.plans import scans
 from tests.support.queue import Queue
 
 BATCH = 500
-BATCHES, BATCHES_OF_ALL = 30, 60
-"""Number of claims, without and with --all."""
+BATCHES = 30
 
 
 def remember(queue: Queue, heads: dict[str, Any] | None, until: str = "0.9 seconds") -> None:
@@ -53,15 +52,15 @@ def claim_by_a_long_scan(queue: Queue, worker: int, max_tasks: int) -> list[int]
     return list(chosen)
 
 
+@pytest.mark.slow
 def test_claims_do_not_walk_again_over_what_was_claimed_before(
-    queue: Queue, connect_queue: Callable[[], Queue], worker: int, is_thorough: bool
+    queue: Queue, connect_queue: Callable[[], Queue], worker: int
 ) -> None:
-    batches = BATCHES_OF_ALL if is_thorough else BATCHES
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, priority, submitted_at) "
         "SELECT %s, 1 + n %% 3, '2001-01-01' FROM generate_series(1, %s) AS n",
         queue.account,
-        BATCH * batches,
+        BATCH * BATCHES,
     )
     reader = connect_queue()
     claim = f"SELECT count(*) FROM contentq.claim({worker}, {BATCH})"
@@ -71,26 +70,26 @@ def test_claims_do_not_walk_again_over_what_was_claimed_before(
         # On a fast machine, a full scan of this size does not yet count as slow.
         remember(queue, {})
         entries = 0
-        for _ in range(batches):
+        for _ in range(BATCHES):
             entries += scans(queue, claim).entries["ready_idx"]
             # On a slow machine, the remembered position would expire before the last claim.
             remember(queue, heads(queue))
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
     # A full scan each time would read BATCH * BATCHES ** 2 / 2 of them.
-    assert entries < BATCH * batches * batches / 8
+    assert entries < BATCH * BATCHES**2 / 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_blocked", [True, False], ids=["past a blocked account", "of a category"])
 def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
-    queue: Queue, connect_queue: Callable[[], Queue], is_blocked: bool, is_thorough: bool
+    queue: Queue, connect_queue: Callable[[], Queue], is_blocked: bool
 ) -> None:
-    batches = BATCHES_OF_ALL if is_thorough else BATCHES
     paused = queue.add_account(paused_until="infinity")
     blocked, categories = ([paused], None) if is_blocked else ([], ["blog"])
     worker = queue.register(categories=categories)
     queue.run("UPDATE accounts SET paused_until = NULL WHERE NOT %s", is_blocked)
-    for account, category, number in ((paused, "news", 3), (queue.account, "blog", BATCH * batches)):
+    for account, category, number in ((paused, "news", 3), (queue.account, "blog", BATCH * BATCHES)):
         queue.run(
             "INSERT INTO content_generation_tasks (account_id, category, priority, submitted_at) "
             "SELECT %s, %s, 1 + n %% 3, '2001-01-01' FROM generate_series(1, %s) AS n",
@@ -105,13 +104,13 @@ def test_claims_past_others_do_not_walk_again_over_what_was_claimed_before(
         reader.run("SELECT count(*) FROM content_generation_tasks")
         remember_past(queue, {}, blocked, categories)
         entries = 0
-        for _ in range(batches):
+        for _ in range(BATCHES):
             read = scans(queue, claim).entries
             entries += read.get("ready_idx", 0) + read.get("ready_category_idx", 0)
             remember_past(queue, heads(queue), blocked, categories)
 
     assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks WHERE category = 'blog'") == [1]
-    assert entries < BATCH * batches * batches / 8
+    assert entries < BATCH * BATCHES**2 / 8
 
 
 def test_place_past_an_account_does_not_count_when_that_goes_on(queue: Queue, worker: int) -> None:

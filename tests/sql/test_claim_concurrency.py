@@ -7,7 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
+
 from tests.support.queue import Queue
+
+pytestmark = pytest.mark.slow
 
 CLAIMERS = 8
 TASKS = 5_000

@@ -9,6 +9,8 @@ import pytest
 from tests.sql.test_claim_beside_old_snapshot import heads, remember
 from tests.support.queue import Held, Queue
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 
 

@@ -67,6 +67,7 @@ def test_nothing_is_kept_in_a_session() -> None:
     assert [line for line in calls if not line.rstrip().endswith(", true);")] == []
 
 
+@pytest.mark.slow
 def test_each_claims_its_own_categories(queue: Queue, both: tuple[Queue, Queue]) -> None:
     tasks = {category: [queue.add(category=category) for _ in range(4)] for category in ("blog", "news")}
     workers = [own.register(categories=[category]) for own, category in zip(both, tasks, strict=True)]

@@ -132,6 +132,7 @@ def test_nothing_is_ended_without_the_setting(queue: Queue) -> None:
     assert queue.status(task) == "pending"
 
 
+@pytest.mark.slow
 def test_thousands_that_cannot_finish_do_not_hide_the_one_that_can(queue: Queue, worker: int) -> None:
     _took(queue, None, *[60] * 5)
     _measure(queue)
@@ -157,6 +158,7 @@ def _median(queue: Queue, **seconds: int) -> None:
         )
 
 
+@pytest.mark.slow
 def test_number_of_tasks_that_are_read_is_bounded_whatever_others_take(queue: Queue) -> None:
     """A producer may insert any number of tasks that can finish."""
     _median(queue, slow=7200, quick=1)
@@ -174,6 +176,7 @@ def test_number_of_tasks_that_are_read_is_bounded_whatever_others_take(queue: Qu
     assert sum(read.entries.values()) < 11_000
 
 
+@pytest.mark.slow
 def test_very_many_tasks_of_a_category_do_not_hide_those_of_others(queue: Queue) -> None:
     _median(queue, essay=60, news=60)
     for category, number in (("essay", 4000), ("news", 1)):

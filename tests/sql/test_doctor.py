@@ -37,7 +37,7 @@ def test_nothing_is_found_in_a_queue_that_works(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("major", sorted(installed()))
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_nothing_is_found_on_a_server_as_it_is_installed(major: int) -> None:
     with Cluster(installed()[major].folder, settings=DURABLE) as cluster:
         migrate(cluster.dsn())
@@ -93,6 +93,7 @@ def test_one_who_may_not_look_is_told_so(queue: Queue, logins: Logins) -> None:
     assert {finding for _, finding, _ in found(login)} == {"unseen"}
 
 
+@pytest.mark.slow
 def test_reader_of_some_accounts_is_told_so(queue: Queue, logins: Logins) -> None:
     login = logins.add_open("tenant", "contentq_reader", "pg_read_all_stats")
     queue.run("SELECT contentq.set_row_security(true)")
@@ -100,6 +101,7 @@ def test_reader_of_some_accounts_is_told_so(queue: Queue, logins: Logins) -> Non
     assert ("advice", "unseen", "tasks") in found(login)
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_it_reads_little_of_large_tables(queue: Queue) -> None:
     queue.run(

@@ -55,6 +55,7 @@ def test_sequence_that_ends_before_its_column(queue: Queue) -> None:
     assert found(queue) == []
 
 
+@pytest.mark.slow
 @pytest.mark.in_public
 def test_column_that_is_narrower_than_what_it_refers_to(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
@@ -107,6 +108,7 @@ def test_every_index_that_is_missing_is_found_and_made_again(queue: Queue) -> No
     assert found(queue) == []
 
 
+@pytest.mark.slow
 @pytest.mark.in_public
 def test_index_of_a_host_that_stands_for_ours_is_no_finding(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)

@@ -103,7 +103,7 @@ def test_prepared_transaction_that_was_forgotten(queue: Queue) -> None:
 
 
 @pytest.mark.newest
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_slot_of_a_standby_that_is_gone(server: Server) -> None:
     programs = installed()[max(installed())].folder
     feedback = {"primary_slot_name": "standby", "hot_standby_feedback": "on", "wal_receiver_status_interval": "1s"}
@@ -178,6 +178,7 @@ def small_server() -> Iterator[str]:
         yield cluster.dsn()
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_queue_of_notifications_that_fills_up(small_server: str, server: Server) -> None:
     with ExitStack() as opened:
@@ -192,6 +193,7 @@ def test_queue_of_notifications_that_fills_up(small_server: str, server: Server)
             assert ("error", "notify_queue", "server") in found(queue)
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_memory_that_is_too_small_for_the_indexes(small_server: str, server: Server) -> None:
     with closing(open_connection(small_server, plain=True)) as connection:

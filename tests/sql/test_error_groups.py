@@ -125,6 +125,7 @@ def test_long_message_is_shown_in_part(queue: Queue) -> None:
     assert row["example_message"] == f"{'x' * 1000} ... (truncated from 50000 characters)"
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_no_text_takes_long(queue: Queue) -> None:
     """For any text of any length: of a million characters, only some are read."""

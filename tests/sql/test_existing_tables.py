@@ -28,6 +28,7 @@ def test_accounts_and_contents_that_fit_are_used(empty_dsn: str, bare: Queue) ->
     assert (stored["account_id"], stored["language"], stored["review_status"]) == (7, "en", "approved")
 
 
+@pytest.mark.slow
 def test_keys_beyond_four_bytes_work_in_every_function(empty_dsn: str, bare: Queue) -> None:
     large = 4_000_000_000
     bare.run(ACCOUNTS)
@@ -49,6 +50,7 @@ def test_keys_beyond_four_bytes_work_in_every_function(empty_dsn: str, bare: Que
     assert any(str(large) in line for line in bare.explain(bare.add(account_id=large)))
 
 
+@pytest.mark.slow
 def test_comments_of_a_host_stay_and_those_that_it_was_given_go_again(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
@@ -85,6 +87,7 @@ def test_comments_of_a_host_stay_and_those_that_it_was_given_go_again(empty_dsn:
     assert bare.rows(commented) == before
 
 
+@pytest.mark.slow
 def test_id_that_was_given_a_sequence_is_as_before_after_the_way_down(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run("CREATE TABLE content_generation_tasks (id int, task_id text, account_id int, status text)")
@@ -100,6 +103,7 @@ def test_id_that_was_given_a_sequence_is_as_before_after_the_way_down(empty_dsn:
     assert row == {"attnotnull": False, "attidentity": ""}
 
 
+@pytest.mark.slow
 def test_tasks_that_have_not_ended_are_counted_when_their_table_is_taken_over(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
@@ -118,6 +122,7 @@ def test_tasks_that_have_not_ended_are_counted_when_their_table_is_taken_over(em
     assert bare.value("SELECT contentq.requeue('task-4')") == "pending"
 
 
+@pytest.mark.slow
 def test_task_table_with_eight_byte_keys_is_taken_over(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS.replace("id serial PRIMARY KEY", "id bigserial PRIMARY KEY"))
@@ -173,6 +178,7 @@ def test_index_that_serves_already_is_not_made_twice(empty_dsn: str, bare: Queue
     assert sorted(columns) == ["account_id", "id", "status", "submitted_at", "task_id"]
 
 
+@pytest.mark.slow
 def test_foreign_key_of_another_name_is_not_made_twice(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS.replace("account_id int NOT NULL REFERENCES", "account_id int CONSTRAINT mine REFERENCES"))
@@ -185,6 +191,7 @@ def test_foreign_key_of_another_name_is_not_made_twice(empty_dsn: str, bare: Que
     ) == ["mine"]
 
 
+@pytest.mark.slow
 def test_way_down_leaves_tables_that_were_there_as_they_were(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
@@ -204,6 +211,7 @@ def test_way_down_leaves_tables_that_were_there_as_they_were(empty_dsn: str, bar
         assert bare.values("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []
 
 
+@pytest.mark.slow
 def test_columns_of_pauses_and_budgets_that_were_there_are_used(empty_dsn: str, bare: Queue) -> None:
     bare.run(
         "CREATE TABLE accounts (id bigint PRIMARY KEY, name text, monthly_budget numeric(12, 2) DEFAULT 5, "
@@ -248,6 +256,7 @@ def test_values_of_a_column_of_accounts_that_was_there_are_for_the_host_to_judge
     assert bare.blocked_accounts() == [7]
 
 
+@pytest.mark.slow
 def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
     """Domains, GENERATED ALWAYS identities, another order of columns, a primary key other than id."""
     bare.run(
@@ -282,6 +291,7 @@ def test_tables_of_any_make_are_used(empty_dsn: str, bare: Queue) -> None:
     assert bare.values("SELECT review_status FROM contentq.contents") == ["approved"]
 
 
+@pytest.mark.slow
 def test_accounts_and_contents_that_are_partitioned_are_used(empty_dsn: str, bare: Queue) -> None:
     for statement in CONTENTS, ACCOUNTS:
         bare.run(statement + " PARTITION BY HASH (id)")
@@ -301,6 +311,7 @@ def test_accounts_and_contents_that_are_partitioned_are_used(empty_dsn: str, bar
     assert bare.value("SELECT count(*) FROM accounts") == 9
 
 
+@pytest.mark.slow
 def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn: str, bare: Queue) -> None:
     bare.run(HOST)
     bare.run(TASKS)
@@ -315,6 +326,7 @@ def test_columns_that_only_the_producers_of_a_host_can_fill_are_named(empty_dsn:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forced", [False, True])
 def test_row_security_is_said(empty_dsn: str, bare: Queue, forced: bool) -> None:
     bare.run(HOST)
@@ -330,6 +342,7 @@ def test_row_security_is_said(empty_dsn: str, bare: Queue, forced: bool) -> None
         ]
 
 
+@pytest.mark.slow
 def test_tables_of_another_role_are_refused(empty_dsn: str, bare: Queue, server: Server) -> None:
     name = bare.connection.info.dbname
     with server.databases.alone():

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from tests.support.databases import Connection
 from tests.support.queue import Queue
 
-pytestmark = pytest.mark.newest
+pytestmark = [pytest.mark.newest, pytest.mark.slow]
 
 READY = re.compile(r"ready: worker (.+) will claim it next")
 AHEAD = re.compile(r"(\d+) ready tasks? (?:is|are) ahead of it")
@@ -397,13 +397,13 @@ def check_remedies(here: Arranged, task: int) -> None:
                 assert any(task in here.claim(worker, 1000) for worker in here.free()), here.queue.explain(task)
 
 
-def test_explain_says_what_claims_do(database: Connection, is_thorough: bool) -> None:
+def test_explain_says_what_claims_do(database: Connection) -> None:
     """Ready exactly if the next claim takes it; otherwise the reason, or the number of tasks before it."""
     queue = Queue(database)
     seeds = (seed_by_which(queue, "<"), seed_by_which(queue, ">="))
 
     @settings(
-        max_examples=150 if is_thorough else 60,
+        max_examples=100,
         deadline=None,
         derandomize=True,
         database=None,

@@ -7,7 +7,7 @@ import pytest
 from tests.support.plans import scans
 from tests.support.queue import Queue
 
-pytestmark = pytest.mark.newest
+pytestmark = [pytest.mark.newest, pytest.mark.slow]
 
 BULK = 50_000
 

@@ -64,6 +64,7 @@ class Slots:
         return Counter(account for account, _ in self.running)
 
 
+@pytest.mark.slow
 def test_account_that_submits_behind_a_long_backlog_starts_with_the_next_claim_and_gets_half(
     queue: Queue,
 ) -> None:
@@ -116,6 +117,7 @@ def test_within_an_account_the_order_is_strict(queue: Queue) -> None:
     assert [queue.claim(worker, 1)[0]["id"] for _ in range(2)] == [earlier, later]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 6, 40])
 def test_shares_hold_over_completions_of_much_the_same_length(queue: Queue, slots: int) -> None:
     large, small = queue.add_account("large", share=3), queue.add_account("small")
@@ -137,6 +139,7 @@ def test_shares_hold_over_completions_of_much_the_same_length(queue: Queue, slot
     assert completed[large] / completed[small] == pytest.approx(3, rel=0.1)
 
 
+@pytest.mark.slow
 def test_shares_hold_over_ten_thousand_completions(queue: Queue) -> None:
     large, small = queue.add_account("large", share=3), queue.add_account("small")
     _submit(queue, large, 8_000)
@@ -151,6 +154,7 @@ def test_shares_hold_over_ten_thousand_completions(queue: Queue) -> None:
     assert completed[large] / completed[small] == pytest.approx(3, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of_large", "of_small"), [(1, 10), (10, 1)])
 def test_tasks_of_unequal_length_share_what_runs(queue: Queue, of_large: int, of_small: int) -> None:
     large, small = queue.add_account("large", share=3), queue.add_account("small")
@@ -170,6 +174,7 @@ def test_tasks_of_unequal_length_share_what_runs(queue: Queue, of_large: int, of
     assert time[large] / time[small] == pytest.approx(3, rel=0.1)
 
 
+@pytest.mark.slow
 def test_with_more_accounts_than_slots_each_starts_as_many_as_its_share(queue: Queue) -> None:
     accounts = {queue.add_account(f"account {n}", share=3 if n % 2 else 1): 3 if n % 2 else 1 for n in range(30)}
     for account in accounts:
@@ -183,6 +188,7 @@ def test_with_more_accounts_than_slots_each_starts_as_many_as_its_share(queue: Q
         assert started[account] == pytest.approx(5 * share, abs=share)
 
 
+@pytest.mark.slow
 def test_new_account_beside_as_many_backlogs_as_there_are_slots_waits_for_one_round_at_most(queue: Queue) -> None:
     for n in range(20):
         _submit(queue, queue.add_account(f"account {n}"), 100, submitted_at="2001-01-01")
@@ -201,6 +207,7 @@ def test_new_account_beside_as_many_backlogs_as_there_are_slots_waits_for_one_ro
     assert longest <= 21
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 100])
 def test_five_thousand_accounts_with_a_task_each_start_in_one_round(queue: Queue, slots: int) -> None:
     heavy = queue.add_account("heavy")
@@ -239,6 +246,7 @@ def test_turns_of_one_priority_do_not_depend_on_what_starts_in_another(queue: Qu
     assert started == dict.fromkeys(accounts, 5)
 
 
+@pytest.mark.slow
 def test_two_claimers_at_once_do_not_leave_a_slot_idle(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
     """Tasks that another claim is taking are skipped, however many accounts that affects."""
     queue.run(

@@ -162,6 +162,7 @@ def refuse_all(queue: Queue, worker: int, seconds: float) -> None:
             queue.refuse(task, GATE)
 
 
+@pytest.mark.slow
 def test_refusals_right_after_a_cut_are_its_echo_and_later_ones_are_not(queue: Queue) -> None:
     worker = queue.register(gate=GATE)
     refuse_most(queue, worker)
@@ -295,20 +296,20 @@ def used_and_refused(fleet: Fleet, rate: float, warm_up: float = 10, measured: f
     return accepted / (rate * measured), refused / max(1, accepted + refused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("provider", "rate", "least_used", "most_refused"),
     [
         pytest.param({"rate": 20, "burst": 20}, 20, 0.95, 0.04, id="token bucket"),
-        pytest.param({"rate": 20, "burst": 1}, 20, 0.75, 0.06, id="bucket of one", marks=pytest.mark.thorough),
+        pytest.param({"rate": 20, "burst": 1}, 20, 0.75, 0.06, id="bucket of one"),
         pytest.param(
             {"rate": 20, "window": 1, "whole": True},
             20,
             0.9,
             0.06,
             id="windows of a second",
-            marks=pytest.mark.thorough,
         ),
-        pytest.param({"at_once": 20}, 20, 0.88, 0.05, id="calls at once", marks=pytest.mark.thorough),
+        pytest.param({"at_once": 20}, 20, 0.88, 0.05, id="calls at once"),
     ],
 )
 def test_provider_is_used_to_its_limit_and_refuses_little(
@@ -320,6 +321,7 @@ def test_provider_is_used_to_its_limit_and_refuses_little(
     assert refused <= most_refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "stalls"), [pytest.param(2, 0.0, id="steady"), pytest.param(0, 0.3, id="busy machine")]
 )
@@ -336,6 +338,7 @@ def test_windows_whose_last_calls_are_all_refused_are_found_out_at_once(
     assert refused <= 0.05
 
 
+@pytest.mark.slow
 def test_window_of_a_minute_is_used_up_and_waited_for(queue: Queue) -> None:
     fleet = Fleet(queue, Provider(rate=5, window=60, whole=True), workers=2, slots=20)
 
@@ -345,7 +348,8 @@ def test_window_of_a_minute_is_used_up_and_waited_for(queue: Queue) -> None:
     assert len(fleet.provider.refused) <= 0.15 * 2 * 300
 
 
-@pytest.mark.parametrize("share", [pytest.param(0.05, marks=pytest.mark.thorough), 0.1])
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.05, 0.1])
 def test_refusals_by_chance_do_not_slow_the_fleet(queue: Queue, share: float) -> None:
     fleet = Fleet(queue, Provider(share=share), workers=2, slots=15)
 
@@ -355,7 +359,7 @@ def test_refusals_by_chance_do_not_slow_the_fleet(queue: Queue, share: float) ->
     assert refused <= 1.5 * share
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [2, 0.5])
 def test_limit_that_changes_is_found_within_20_seconds(queue: Queue, factor: float) -> None:
     fleet = Fleet(queue, Provider(rate=20, burst=20))
@@ -369,6 +373,7 @@ def test_limit_that_changes_is_found_within_20_seconds(queue: Queue, factor: flo
     assert refused <= 0.1
 
 
+@pytest.mark.slow
 def test_fleet_is_back_soon_after_an_outage(queue: Queue) -> None:
     fleet = Fleet(queue, Provider(rate=20, burst=20))
     fleet.run(10)

@@ -28,6 +28,7 @@ def test_heartbeat_counts_as_a_sign_of_life(queue: Queue, worker: int) -> None:
     assert queue.rescue() == 0
 
 
+@pytest.mark.slow
 def test_heartbeat_reports_how_busy_the_worker_is(queue: Queue, worker: int) -> None:
     queue.heartbeat(worker, 7)
     queue.heartbeat(worker)
@@ -275,6 +276,7 @@ def test_listed_attempt_that_has_ended_is_not_told(queue: Queue) -> None:
     assert queue.heartbeat_with(task.worker, [task], queue.now()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [0, 20_000])
 def test_cost_of_a_long_list_is_linear_also_in_a_session_that_has_planned_on_an_empty_table(
     queue: Queue, worker: int, known: int

@@ -129,7 +129,7 @@ def test_throughput_counts_a_schedule_as_no_waiting(queue: Queue) -> None:
 
 
 @pytest.mark.newest
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_only_the_last_completed_of_masses_are_read(queue: Queue) -> None:
     add_completed(queue, 12_000, wait_s=1)
     add_completed(queue, 3_000, wait_s=1, ago="2 hours")

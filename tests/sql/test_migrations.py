@@ -52,6 +52,7 @@ def test_migrating_twice_changes_nothing(dsn: str, database: Connection) -> None
     assert database.execute(identity).fetchall() == rows
 
 
+@pytest.mark.slow
 def test_way_down_leaves_nothing_and_the_way_up_makes_the_same_again(empty_dsn: str, bare: Queue) -> None:
     migrate(empty_dsn)
     before = dump(empty_dsn)
@@ -64,6 +65,7 @@ def test_way_down_leaves_nothing_and_the_way_up_makes_the_same_again(empty_dsn: 
     assert dump(empty_dsn) == before
 
 
+@pytest.mark.slow
 def test_each_revision_undoes_exactly_what_it_did(empty_dsn: str, bare: Queue) -> None:
     revisions = [f"{number:04}" for number in range(1, int(HEAD) + 1)]
     dumps = {}
@@ -103,6 +105,7 @@ def test_lock_that_holds_up_a_migration_is_waited_for_no_longer_than_said(dsn: s
             migrate(dsn, lock_timeout=0.1)
 
 
+@pytest.mark.slow
 def test_programs_that_migrate_at_once_all_end_well(empty_dsn: str, bare: Queue) -> None:
     program = "import sys; from contentq.database.migrations import migrate; print(migrate(sys.argv[1]).after)"
     command = [sys.executable, "-c", program, empty_dsn]
@@ -112,6 +115,7 @@ def test_programs_that_migrate_at_once_all_end_well(empty_dsn: str, bare: Queue)
     assert current_revision(bare.connection) == HEAD
 
 
+@pytest.mark.slow
 def test_lock_that_someone_holds_ends_the_migration_with_nothing_changed(
     dsn: str, connect_queue: Callable[[], Queue]
 ) -> None:
@@ -125,6 +129,7 @@ def test_lock_that_someone_holds_ends_the_migration_with_nothing_changed(
     assert current_revision(reader.connection) == HEAD
 
 
+@pytest.mark.slow
 def test_error_says_who_holds_the_lock(dsn: str, connect_queue: Callable[[], Queue]) -> None:
     reader = connect_queue()
     with reader.connection.transaction():
@@ -143,6 +148,7 @@ def test_revision_that_does_not_exist_is_refused(empty_dsn: str, bare: Queue) ->
     assert relations(bare) == []
 
 
+@pytest.mark.slow
 def test_schema_that_is_newer_than_the_program_is_left_alone(dsn: str, database: Connection) -> None:
     database.execute("UPDATE contentq.alembic_version SET version_num = '9999'")
     before = dump(dsn)
@@ -159,6 +165,7 @@ def test_database_that_is_not_at_the_head_is_said_to_need_migrating(empty_dsn: s
         require_head(bare.connection)
 
 
+@pytest.mark.slow
 def test_history_of_a_host_application_is_left_alone(empty_dsn: str, bare: Queue) -> None:
     bare.run("CREATE TABLE alembic_version AS SELECT 'abc123' AS version_num")
 
@@ -169,6 +176,7 @@ def test_history_of_a_host_application_is_left_alone(empty_dsn: str, bare: Queue
     assert bare.values("SELECT version_num FROM public.alembic_version") == ["abc123"]
 
 
+@pytest.mark.slow
 def test_search_path_of_the_database_makes_no_difference(empty_dsn: str, bare: Queue, dsn: str) -> None:
     bare.run("CREATE SCHEMA elsewhere")
     bare.run(

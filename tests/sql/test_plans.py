@@ -14,10 +14,12 @@ import pytest
 from tests.support.plans import Scans, scans
 from tests.support.queue import Queue
 
-BULK, BULK_OF_ALL = 8_000, 20_000
-"""Tasks of a backlog, without and with --all: far more than a call may read.
+pytestmark = pytest.mark.slow
 
-At 25 times the larger size, the plans are the same.
+BULK = 8_000
+"""Tasks of a backlog: far more than a call may read.
+
+At 60 times the size, the plans are the same.
 """
 
 EARLIER = 2_000
@@ -299,13 +301,10 @@ def beside(backlog: str, session: Queue) -> Readings:
 
 
 @pytest.mark.parametrize("backlog", BACKLOGS)
-def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(
-    queue: Queue, backlog: str, is_thorough: bool
-) -> None:
-    bulk = BULK_OF_ALL if is_thorough else BULK
-    readings = beside(tasks(bulk, **BACKLOGS[backlog]), queue)
+def test_each_call_reads_by_its_indexes_and_only_what_it_works_on(queue: Queue, backlog: str) -> None:
+    readings = beside(tasks(BULK, **BACKLOGS[backlog]), queue)
 
-    running = 2 * BESIDE + (bulk if backlog == "processing" else 0)
+    running = 2 * BESIDE + (BULK if backlog == "processing" else 0)
 
     wrong = [
         f"{call}, {situation}: {read}"
@@ -344,14 +343,12 @@ HINDERED = {
 @pytest.mark.parametrize("kind", ["custom", "generic"])
 @pytest.mark.parametrize("hindered", HINDERED)
 def test_claim_reads_little_of_a_backlog_that_may_not_start(
-    queue: Queue, worker: int, kind: str, hindered: str, order: str, is_thorough: bool
+    queue: Queue, worker: int, kind: str, hindered: str, order: str
 ) -> None:
     """It precedes the claimed tasks. Before the last claim only the backlog is left."""
     held = queue.add_account()
     assert queue.account
-    backlog = tasks(
-        BULK_OF_ALL if is_thorough else BULK, submitted_at=IN_TURN, category="'blog'", priority="5 + mod(n, 2)"
-    )
+    backlog = tasks(BULK, submitted_at=IN_TURN, category="'blog'", priority="5 + mod(n, 2)")
     queue.run(backlog.replace("SELECT min(id) FROM accounts", f"SELECT {held}"))
     queue.run(
         tasks(3 * FEW, category="'news'", priority="5")
@@ -377,7 +374,7 @@ def test_explain_counts_the_tasks_ahead_by_the_ready_index_and_no_more_than_ten_
     queue: Queue, worker: int, kind: str
 ) -> None:
     assert queue.account
-    queue.run(tasks(BULK_OF_ALL, submitted_at=IN_TURN))
+    queue.run(tasks(20_000, submitted_at=IN_TURN))
     queue.run(tasks(1, task_id="'task-waiting'"))
     queue.run("ANALYZE content_generation_tasks")
     queue.run(f"SET plan_cache_mode = force_{kind}_plan")

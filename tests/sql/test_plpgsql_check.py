@@ -57,6 +57,7 @@ def checked(queue: Queue) -> Queue:
     return queue
 
 
+@pytest.mark.slow
 def test_no_function_has_errors_or_warnings(checked: Queue) -> None:
     assert checked.value(CHECKED) > 0
     assert checked.rows(FINDINGS) == []

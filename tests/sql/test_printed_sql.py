@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import psycopg
+import pytest
 from contentq.database.migrations import Migrated, migrate, migration_sql
 from contentq.database.revisions import current_revision, head_revision
 
@@ -20,6 +21,7 @@ def psql(dsn: str, text: str) -> None:
     subprocess.run(command, input=text, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_printed_sql_makes_the_same_schema(empty_dsn: str, dsn: str) -> None:
     psql(empty_dsn, migration_sql())
 
@@ -27,6 +29,7 @@ def test_printed_sql_makes_the_same_schema(empty_dsn: str, dsn: str) -> None:
     assert migrate(empty_dsn) == Migrated(HEAD, HEAD)
 
 
+@pytest.mark.slow
 def test_printed_sql_can_be_run_revision_by_revision(empty_dsn: str, dsn: str) -> None:
     psql(empty_dsn, migration_sql("0001"))
     psql(empty_dsn, migration_sql("head", "0001"))
@@ -34,6 +37,7 @@ def test_printed_sql_can_be_run_revision_by_revision(empty_dsn: str, dsn: str) -
     assert dump(empty_dsn) == dump(dsn)
 
 
+@pytest.mark.slow
 def test_printed_way_down_leaves_nothing(empty_dsn: str) -> None:
     migrate(empty_dsn)
 

@@ -47,6 +47,7 @@ def role(queue: Queue, server: Server, suffix: str) -> Iterator[str]:
             queue.run(f"DROP ROLE {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "changes"),
     [
@@ -103,6 +104,7 @@ def test_what_was_damaged_is_restored_and_said(dsn: str, queue: Queue, damage: s
     assert migrate(dsn) == Migrated(HEAD, HEAD)
 
 
+@pytest.mark.slow
 def test_everything_that_is_gone_comes_back(dsn: str, queue: Queue) -> None:
     before = dump(dsn)
     for kind in ("VIEW", "FUNCTION"):
@@ -160,6 +162,7 @@ def test_only_what_was_changed_is_touched(dsn: str, queue: Queue) -> None:
     assert len(set(objects(queue)) - before) == 1
 
 
+@pytest.mark.slow
 def test_function_of_an_older_version_with_other_arguments_is_replaced(dsn: str, queue: Queue) -> None:
     """The host's own one stays."""
     queue.run("CREATE FUNCTION contentq.cleanup(word text) RETURNS integer LANGUAGE sql AS 'SELECT 7'")
@@ -178,6 +181,7 @@ def test_function_of_an_older_version_with_other_arguments_is_replaced(dsn: str,
     assert dump(dsn) == before
 
 
+@pytest.mark.slow
 def test_function_of_an_older_version_that_returns_something_else_is_replaced(dsn: str, queue: Queue) -> None:
     """Its dependents are created again: the function's trigger. Objects of a host stay."""
     queue.run("CREATE VIEW contentq.mine AS SELECT 7 AS seven")
@@ -191,6 +195,7 @@ def test_function_of_an_older_version_that_returns_something_else_is_replaced(ds
     assert dump(dsn) == before
 
 
+@pytest.mark.slow
 def test_view_that_has_to_be_dropped_although_others_read_it_is_restored(dsn: str, queue: Queue) -> None:
     """All objects of contentq are dropped and created again; those of a host are untouched."""
     queue.run("CREATE VIEW contentq.mine AS SELECT 7 AS seven")
@@ -263,6 +268,7 @@ def test_view_of_a_host_on_one_of_ours_survives_the_repair_of_something_else(dsn
     assert queue.value("SELECT count(*) FROM dashboard") == 5
 
 
+@pytest.mark.slow
 def test_view_of_a_host_that_is_in_the_way_is_named(dsn: str, queue: Queue) -> None:
     queue.run("ALTER VIEW contentq.throughput RENAME COLUMN wait_s TO seconds")
     queue.run("CREATE VIEW dashboard AS SELECT seconds FROM contentq.throughput")
@@ -318,6 +324,7 @@ def test_rights_that_a_host_gave_are_kept_when_everything_is_created_anew(queue:
         assert not queue.value("SELECT has_function_privilege(%s, 'contentq.cancel(text)', 'EXECUTE')", other)
 
 
+@pytest.mark.slow
 def test_rights_of_the_roles_are_restored(dsn: str, queue: Queue, server: Server) -> None:
     with applied_roles(queue, server, dsn):
         assert migrate(dsn) == Migrated(HEAD, HEAD)
@@ -342,6 +349,7 @@ def test_rights_of_the_roles_are_restored(dsn: str, queue: Queue, server: Server
             assert migrate(dsn) == Migrated(HEAD, HEAD)
 
 
+@pytest.mark.slow
 def test_roles_that_another_database_has_applied_get_no_rights_here(
     dsn: str, queue: Queue, server: Server
 ) -> None:

@@ -150,6 +150,7 @@ def test_worker_is_given_up_though_one_of_its_tasks_is_locked_and_that_one_is_ta
     assert "no longer registered" in queue.row(task.id)["error_message"]
 
 
+@pytest.mark.slow
 def test_more_tasks_than_one_call_takes_are_taken_by_the_next(queue: Queue, worker: int) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id) SELECT %s FROM generate_series(1, 1001)", queue.account
@@ -162,6 +163,7 @@ def test_more_tasks_than_one_call_takes_are_taken_by_the_next(queue: Queue, work
     assert queue.rescue() == 0
 
 
+@pytest.mark.slow
 def test_task_that_a_live_worker_claims_while_the_rescue_is_under_way_is_left_to_it(
     queue: Queue, connect_queue: Callable[[], Queue]
 ) -> None:

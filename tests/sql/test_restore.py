@@ -17,6 +17,8 @@ from tests.support.programs import client
 from tests.support.queue import Queue
 from tests.support.schema_snapshot import dump
 
+pytestmark = pytest.mark.slow
+
 HEAD = head_revision()
 TABLES = ["accounts", "content_generation_tasks", "contents"]
 

@@ -23,6 +23,7 @@ def dump_of(dsn: str) -> str:
     return programs.dump(dsn, "--clean", "--if-exists")
 
 
+@pytest.mark.slow
 def test_workers_from_before_and_after_a_restore_never_share_an_id(queue: Queue, dsn: str) -> None:
     earlier = dump_of(dsn)
     before = [queue.register() for _ in range(20)]
@@ -33,6 +34,7 @@ def test_workers_from_before_and_after_a_restore_never_share_an_id(queue: Queue,
     assert max(before + after) < 2**40
 
 
+@pytest.mark.slow
 def test_worker_that_the_restored_database_does_not_know_is_told_so_and_undoes_nothing(
     queue: Queue, dsn: str
 ) -> None:

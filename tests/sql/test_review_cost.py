@@ -11,6 +11,8 @@ import pytest
 from tests.support.plans import scans
 from tests.support.queue import Queue
 
+pytestmark = pytest.mark.slow
+
 BULK = 8_000
 """Contents that await review, and as many reviewed ones, with one task each."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.support.plans import scans
 from tests.support.queue import Queue
 
@@ -96,6 +98,7 @@ def add_due(queue: Queue, number: int, scheduled_at: str = f"'{PAST}'") -> None:
     )
 
 
+@pytest.mark.slow
 def test_tasks_of_one_instant_are_claimed_in_order_and_not_changed_before(queue: Queue, worker: int) -> None:
     add_due(queue, 5_000)
     expected = queue.values("SELECT id FROM content_generation_tasks ORDER BY priority DESC, submitted_at, id")

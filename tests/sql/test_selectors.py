@@ -281,6 +281,7 @@ def test_steps_change_each_task_once_though_new_ones_match_again(
     assert (changed, rounds) == (25, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_task_that_someone_has_locked_is_left_and_counted(
     queue: Queue, connect_queue: Callable[[], Queue], operation: str
@@ -297,6 +298,7 @@ def test_task_that_someone_has_locked_is_left_and_counted(
     assert step(queue, operation, batch="all", status=status) == (1, None, 0)
 
 
+@pytest.mark.slow
 def test_task_that_is_claimed_meanwhile_is_not_deleted(queue: Queue, connect_queue: Callable[[], Queue]) -> None:
     """The step waits for the claim and reads the task again.
 
@@ -352,6 +354,7 @@ def test_steps_beside_a_worker_lose_nothing(queue: Queue, connect_queue: Callabl
     assert not {*refused} & {*completed}
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_step_reads_what_it_changes_whatever_else_is_there(queue: Queue) -> None:
     """An index finds failed tasks among many others, with and without statistics."""
@@ -370,6 +373,7 @@ def test_step_reads_what_it_changes_whatever_else_is_there(queue: Queue) -> None
         queue.run("ANALYZE content_generation_tasks")
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_rows_read_of_all_steps_grow_with_the_tasks(queue: Queue) -> None:
     """A step does not start from the beginning."""
@@ -387,11 +391,12 @@ def test_rows_read_of_all_steps_grow_with_the_tasks(queue: Queue) -> None:
     assert read.rows <= 600
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 @pytest.mark.parametrize("operation", ["requeue", "cancel"])
-def test_hundred_thousand_are_changed_in_short_steps(queue: Queue, is_thorough: bool, operation: str) -> None:
-    """No step holds its locks for long, including the last; without --all with fewer tasks."""
-    number = 100_000 if is_thorough else 5_000
+def test_hundred_thousand_are_changed_in_short_steps(queue: Queue, operation: str) -> None:
+    """No step holds its locks for long, including the last."""
+    number = 100_000
     status = "pending" if operation == "cancel" else "failed"
     fill(queue, number, status=f"'{status}'")
     queue.run("CREATE TEMP TABLE took AS SELECT NULL::interval AS took, NULL::bigint AS tasks WHERE false")

@@ -328,6 +328,7 @@ def test_counts_that_someone_has_locked_are_not_lost(
     assert totals(queue, A) == (2, 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_many_that_enter_at_once_never_exceed_a_cap_and_are_each_counted(
     queue: Queue, connect_queue: Callable[[], Queue]

@@ -156,6 +156,7 @@ def test_worker_status_tells_its_state(
     assert row["up"] < timedelta(minutes=1)
 
 
+@pytest.mark.slow
 def test_busy_is_counted_by_the_index_of_tasks_that_are_held(queue: Queue, worker: int) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, status, completed_at) "

@@ -153,6 +153,7 @@ def test_end_that_was_under_way_when_waiting_began_is_heard(
     assert waiter.heard() == [channel]
 
 
+@pytest.mark.slow
 def test_transaction_that_does_not_end_keeps_no_one_waiting_for_it(
     queue: Queue, connect_queue: Connect, waiter: Waiter
 ) -> None:
@@ -217,6 +218,7 @@ def test_session_that_may_only_read_is_not_noted_and_gets_its_channel(queue: Que
     assert queue.value("SELECT count(*) FROM contentq.awaited") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_no_more_is_awaited_than_the_housekeeping_can_look_at(queue: Queue, waiter: Waiter) -> None:
     """A session that waits for more polls."""
@@ -305,6 +307,7 @@ def test_only_who_waits_has_transactions_that_delete_tasks_look(queue: Queue, wa
     assert waiter.heard() == channels
 
 
+@pytest.mark.slow
 @pytest.mark.newest
 def test_ten_thousand_waiters_are_told_and_cost_other_tasks_little(queue: Queue, waiter: Waiter) -> None:
     queue.run(

@@ -205,6 +205,7 @@ def test_setting_of_a_session_that_makes_no_sense_hinders_nothing(
     assert waiter.heard() == [channel]
 
 
+@pytest.mark.slow
 def test_end_of_many_awaited_batches_in_one_transaction_costs_each_the_same(queue: Queue, waiter: Waiter) -> None:
     def seconds(number: int) -> float:
         queue.run("TRUNCATE contentq.awaited, content_generation_tasks")
@@ -232,6 +233,7 @@ def test_end_of_many_awaited_batches_in_one_transaction_costs_each_the_same(queu
     seconds(12_000)  # quadratic: some 100 times as long
 
 
+@pytest.mark.slow
 def test_each_of_many_awaited_batches_is_heard_once_in_a_transaction_that_ends_all_their_tasks(
     queue: Queue, waiter: Waiter
 ) -> None:

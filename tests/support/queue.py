@@ -150,9 +150,9 @@ class Queue:
         """Inserts a task and claims it, for a new worker unless one is given."""
         id_ = self.add(**columns)
         worker = worker or self.register()
-        claimed = self.claim(worker, 1000)
-        assert [row["id"] for row in claimed] == [id_]
-        return Held(worker, id_, claimed[0]["attempt"])
+        query = "SELECT id, attempt FROM contentq.claim(%s, 1000, NULL, ARRAY[%s]::bigint[])"
+        [claimed] = self.rows(query, worker, id_)
+        return Held(worker, claimed["id"], claimed["attempt"])
 
     def complete(
         self,

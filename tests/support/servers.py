@@ -89,7 +89,7 @@ OWN_SCHEMA = "content_queue"
 _SERVERS = pytest.StashKey[Servers]()
 _ENGINE = pytest.StashKey[str | None]()
 
-EVERY_VERSION = "--all"
+EVERY_VERSION = "--all-servers"
 """The option that adds other installed versions; see tests/conftest.py."""
 
 

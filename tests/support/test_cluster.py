@@ -16,6 +16,8 @@ from tests.support.guardian import postmaster
 from tests.support.programs import Programs, installed
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def programs() -> Programs:

@@ -68,6 +68,7 @@ def test_task_is_named_by_its_id_as_well(dsn: str, queue: Queue) -> None:
     assert run_task(dsn, write, queue.add()).status == "completed"
 
 
+@pytest.mark.slow
 def test_calling_it_again_makes_the_retry_without_its_wait(dsn: str, queue: Queue) -> None:
     id_ = queue.add()
 
@@ -99,6 +100,7 @@ def test_permanent_error_fails_it(dsn: str, queue: Queue) -> None:
     assert (ran.status, ran.error_message, ran.result, ran.content) == ("failed", "no such subject", None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 20])
 def test_deadline_ends_it_as_timeout(dsn: str, queue: Queue, at: float) -> None:
     called = threading.Event()
@@ -132,6 +134,7 @@ def test_outcome_of_a_task_that_was_taken_over_does_not_count(dsn: str, queue: Q
     assert ran.status != "completed"
 
 
+@pytest.mark.slow
 def test_work_in_the_transaction_of_the_completion_is_committed_with_it(dsn: str, queue: Queue) -> None:
     def rename(task: Task, context: ThreadContext) -> None:
         context.connection().execute("UPDATE accounts SET name = 'Grace'")

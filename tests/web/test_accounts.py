@@ -6,6 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import quote
 
+import pytest
+
 from tests.support.queue import Queue
 from tests.web.conftest import Client, Visit, message_of
 
@@ -41,6 +43,7 @@ def test_account_shows_what_it_costs_and_does(client: Client, queue: Queue) -> N
     assert f"{account} Harbour & Finch 2 1 / 7 12.50 50.00 3 –" in text
 
 
+@pytest.mark.slow
 def test_account_is_set_paused_and_resumed(operating: Client, queue: Queue, visit: Visit) -> None:
     account = add_account(queue, "Harbour & Finch")
     visitor = visit(operating, java_script_enabled=False)
@@ -91,6 +94,7 @@ def test_accounts_that_are_many_are_on_several_pages(client: Client, queue: Queu
     assert 'rel="next"' not in answer.body
 
 
+@pytest.mark.slow
 def test_budget_is_set_and_taken_away(operating: Client, queue: Queue, visit: Visit) -> None:
     account = add_account(queue, "Harbour & Finch")
     spend(queue, account, "4.5")

@@ -43,6 +43,7 @@ def start(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_page_is_served_until_a_signal(start: Start, sent: signal.Signals) -> None:
     process, client = start()
@@ -55,6 +56,7 @@ def test_page_is_served_until_a_signal(start: Start, sent: signal.Signals) -> No
     assert (process.returncode, out, err) == (0, b"", b"")
 
 
+@pytest.mark.slow
 def test_page_with_a_token_may_be_reached_from_elsewhere(start: Start, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     _, client = start("--host", "0.0.0.0", "--operate", "--token-file", str(tmp_path / "token"))

@@ -34,6 +34,7 @@ def logins(database: Connection, server: Server, dsn: str) -> Iterator[Logins]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", LOGINS)
 def test_page_works_with_each_role(logins: Logins, queue: Queue, serve: Serve, role: str) -> None:
     queue.register(gate="api.example.com")
@@ -56,6 +57,7 @@ def test_page_works_with_each_role(logins: Logins, queue: Queue, serve: Serve, r
         assert denied.isdisjoint({"/tasks", "/tasks?status=failed"})
 
 
+@pytest.mark.slow
 def test_page_may_do_what_its_login_may(logins: Logins, queue: Queue, serve: Serve) -> None:
     queue.add()
     form: dict[str, object] = {"key": "api.example.com", "reason": "tired"}
@@ -85,6 +87,7 @@ def test_page_may_do_what_its_login_may(logins: Logins, queue: Queue, serve: Ser
         assert operator.message()[1] is False, operator.message()
 
 
+@pytest.mark.slow
 def test_reviewers_decide_and_operators_do_not(logins: Logins, queue: Queue, serve: Serve) -> None:
     task = queue.running(topic="Tea", auto_approve=False)
     queue.store(task.worker, [task])
@@ -117,6 +120,7 @@ def test_page_offers_what_its_login_may(
     assert {action: f'action="{action}"' in pages for action in offered} == offered
 
 
+@pytest.mark.slow
 def test_part_that_is_slow_is_left_out(client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(connection: Any, name: str, *_: Any) -> list[Any]:
         if name == "worker_status":
@@ -150,6 +154,7 @@ def test_database_that_is_not_to_be_had_is_said(client: Client, serve: Serve, em
     assert (answer.status, "is not migrated; run: contentq migrate" in answer.text) == (503, True)
 
 
+@pytest.mark.slow
 def test_more_requests_than_connections_wait_for_one(
     client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from tests.web.conftest import Client, Visit
 NASTY = '</td><script>alert(1)</script>\x1b[31m\u202e"'
 
 
+@pytest.mark.slow
 def test_each_kind_leads_to_its_tasks_and_to_their_requeue(operating: Client, queue: Queue, visit: Visit) -> None:
     for number in range(3):
         queue.add(

@@ -8,6 +8,8 @@ from contentq.web import pages
 from tests.support.queue import Queue
 from tests.web.conftest import Client, Serve, Visit
 
+pytestmark = pytest.mark.slow
+
 PATHS = [path for path, _ in pages.NAVIGATION]
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.support.queue import Queue
 from tests.web.conftest import Client, Visit, message_of
 
+pytestmark = pytest.mark.slow
+
 NASTY = '</td><script>alert(1)</script>\x1b[31m\u202e"'
 
 

@@ -80,6 +80,7 @@ def test_language_is_the_one_that_the_browser_likes_best(header: str, language: 
     assert i18n.accepted(header) == language
 
 
+@pytest.mark.slow
 def test_switch_changes_the_language_and_is_remembered(client: Client, visit: Visit) -> None:
     visitor = visit(client, locale="en-GB", java_script_enabled=False)
     page = visitor.open("/gates?x=1")

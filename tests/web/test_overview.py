@@ -69,6 +69,7 @@ def test_spending_is_that_of_thirty_days_and_of_this_month(queue: Queue) -> None
     assert [(row["name"], row["cost"], row["monthly_budget"]) for row in accounts] == [("Grace", this_month, 5)]
 
 
+@pytest.mark.slow
 def test_charts_show_rates_and_waiting_times(client: Client, queue: Queue, visit: Visit) -> None:
     complete(queue, 100, waited="2 seconds")
     complete(queue, 2, waited="40 seconds", ago="30 minutes")
@@ -126,6 +127,7 @@ def test_what_is_many_is_said_to_be_more(client: Client, queue: Queue, monkeypat
     assert "Ada 10,000" in text
 
 
+@pytest.mark.slow
 def test_accounts_lead_to_their_page(client: Client, queue: Queue, visit: Visit) -> None:
     account = add_account(queue, "Harbour & Finch")
     queue.add(account_id=account)
@@ -136,6 +138,7 @@ def test_accounts_lead_to_their_page(client: Client, queue: Queue, visit: Visit)
     assert page.locator("tbody tr").count() == 1
 
 
+@pytest.mark.slow
 def test_page_is_refreshed_until_that_is_paused(client: Client, queue: Queue, visit: Visit) -> None:
     visitor = visit(client)
     page = visitor.open("/")
@@ -151,7 +154,7 @@ def test_page_is_refreshed_until_that_is_paused(client: Client, queue: Queue, vi
     assert visitor.errors == []
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_page_is_quick_on_a_large_queue(client: Client, queue: Queue) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, priority, status, started_at, completed_at) "

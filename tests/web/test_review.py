@@ -28,6 +28,7 @@ def review_of(queue: Queue, content_id: int) -> tuple[Any, ...]:
     return tuple(row.values())
 
 
+@pytest.mark.slow
 def test_keys_approve_reject_and_go_through_what_waits(operating: Client, queue: Queue, visit: Visit) -> None:
     first, second, third = (waiting(queue, title) for title in ("Tea", "Coffee", "Cocoa"))
     visitor = visit(operating)
@@ -65,6 +66,7 @@ def test_keys_approve_reject_and_go_through_what_waits(operating: Client, queue:
     assert visitor.errors == []
 
 
+@pytest.mark.slow
 def test_desk_works_without_a_script(operating: Client, queue: Queue, visit: Visit) -> None:
     first, second = waiting(queue, "Tea"), waiting(queue, "Coffee")
     visitor = visit(operating, java_script_enabled=False)
@@ -170,6 +172,7 @@ def test_page_that_only_shows_decides_nothing(client: Client, queue: Queue) -> N
     assert review_of(queue, content)[0] == "pending"
 
 
+@pytest.mark.slow
 def test_article_is_shown_as_one_and_is_no_markup(operating: Client, queue: Queue, visit: Visit) -> None:
     body = f"# Tea\n\n**Green** [leaf](javascript:alert(1)) {NASTY}\n\n<script>alert(1)</script>"
     waiting(queue, NASTY, body, requirements=NASTY, keywords=NASTY)
@@ -188,6 +191,7 @@ def test_article_is_shown_as_one_and_is_no_markup(operating: Client, queue: Queu
     assert visitor.errors == []
 
 
+@pytest.mark.slow
 def test_text_from_right_to_left_is_shown_so(operating: Client, queue: Queue, visit: Visit) -> None:
     waiting(queue, "תה 123", "# תה\n\nתה ירוק (טוב).\n\n- אחת\n\nGreen tea.")
     page = visit(operating).open("/review")

@@ -99,6 +99,7 @@ def test_form_of_the_page_is_taken(operating: Client, queue: Queue, headers: dic
     assert is_closed(queue)
 
 
+@pytest.mark.slow
 def test_browser_cannot_be_made_to_send_a_form(
     operating: Client, queue: Queue, visit: Visit, serve: Serve
 ) -> None:
@@ -113,6 +114,7 @@ def test_browser_cannot_be_made_to_send_a_form(
     assert not is_closed(queue)
 
 
+@pytest.mark.slow
 def test_page_cannot_be_framed_by_another_site(client: Client, visit: Visit) -> None:
     visitor = visit(client)
     frame = f'<iframe src="{visitor.address}/"></iframe>'
@@ -184,6 +186,7 @@ def test_program_gives_the_token_as_a_bearer(serve: Serve) -> None:
     assert client.get("/", Cookie=f"{COOKIE}=ü").status == 303
 
 
+@pytest.mark.slow
 def test_logging_in_works_in_a_browser_without_a_script(serve: Serve, visit: Visit) -> None:
     visitor = visit(serve(token=TOKEN), java_script_enabled=False)
     page = visitor.open("/gates")

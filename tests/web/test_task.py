@@ -81,6 +81,7 @@ def test_earlier_version_is_shown_when_it_is_asked_for(client: Client, queue: Qu
     assert "<p>two</p>" in client.get(f"{place(queue, task.id)}&version=99999").body
 
 
+@pytest.mark.slow
 def test_task_is_cancelled_requeued_and_deleted(operating: Client, queue: Queue, visit: Visit) -> None:
     id_ = queue.add(topic="Tea")
     for has_script in (True, False):
@@ -139,6 +140,7 @@ def test_task_that_is_not_there_is_told(client: Client, operating: Client, queue
     assert client.post("/task/cancel", {"id": "none"}).status == 403
 
 
+@pytest.mark.slow
 def test_text_of_strangers_is_neither_markup_nor_unseen(operating: Client, queue: Queue, visit: Visit) -> None:
     id_ = queue.add(
         task_id=NASTY,

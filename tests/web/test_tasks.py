@@ -108,6 +108,7 @@ def test_pages_lead_to_each_task_once(client: Client, queue: Queue) -> None:
     assert (shown, 'rel="next"' in answer.body) == (120, False)
 
 
+@pytest.mark.slow
 def test_list_is_read_in_parts_of_bounded_size(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     queue.run(
         """
@@ -154,6 +155,7 @@ def test_part_of_the_tasks_that_was_looked_through_is_told(
     assert "No tasks found" in client.get("/tasks?q=coffee&before=11").text
 
 
+@pytest.mark.slow
 def test_all_that_are_selected_are_requeued(operating: Client, queue: Queue, visit: Visit) -> None:
     fill(queue, 7, status="failed", error_message="HTTP 503 after 3 s")
     fill(queue, 2, status="failed", error_message="No money left")
@@ -180,6 +182,7 @@ def test_all_that_are_selected_are_requeued(operating: Client, queue: Queue, vis
         assert visitor.errors == []
 
 
+@pytest.mark.slow
 def test_large_change_goes_on_by_itself_and_without_a_script_by_a_button(
     operating: Client, queue: Queue, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +241,7 @@ def test_more_than_was_confirmed_is_asked_for_again(operating: Client, queue: Qu
     assert "2 tasks are pending again" in operating.post("/selection/change", hidden_fields(answer.body)).text
 
 
+@pytest.mark.slow
 def test_tasks_that_others_have_locked_are_told(operating: Client, queue: Queue, dsn: str) -> None:
     import psycopg
 
@@ -277,6 +281,7 @@ def test_many_tasks_are_counted_up_to_a_limit(
     assert "More than 20 tasks" in operating.get("/tasks/confirm?operation=cancel&status=pending").text
 
 
+@pytest.mark.slow
 def test_text_of_strangers_is_neither_markup_nor_unseen(operating: Client, queue: Queue, visit: Visit) -> None:
     queue.add(topic=NASTY, category=NASTY[:50], batch=NASTY, status="failed", error_message=NASTY)
     visitor = visit(operating)
@@ -289,6 +294,7 @@ def test_text_of_strangers_is_neither_markup_nor_unseen(operating: Client, queue
     assert visitor.errors == []
 
 
+@pytest.mark.slow
 def test_confirmation_is_accessible(operating: Client, queue: Queue, visit: Visit) -> None:
     queue.add(topic="Tea")
     visitor = visit(operating, viewport={"width": 360, "height": 740})
