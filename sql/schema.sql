@@ -3505,18 +3505,23 @@ CREATE FUNCTION contentq.doctor_prices() RETURNS TABLE(severity text, finding te
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    WITH n AS (
+        SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today
+    )
     SELECT CASE WHEN contentq.has_budgets() THEN 'warning' ELSE 'advice' END, 'model_without_price',
            coalesce(nullif(u.model, ''), 'without a name'),
-           format('%s tokens in the last 30 days, but no cost', sum(u.prompt_tokens + u.completion_tokens)),
+           format('%s tokens in the last 30 days, but no cost', u.tokens),
            'Its cost is not counted, so no budget includes it.',
            'set its price in the settings of the handler openai (contentq prices lists many models); a model with price 0 is '
            'reported too'
-    FROM contentq.usage AS u
-    WHERE u.day > (clock_timestamp() AT TIME ZONE 'UTC')::date - 30
-    GROUP BY u.model
-    HAVING sum(u.prompt_tokens + u.completion_tokens) > 0
-       AND sum(u.cost) = 0
-    ORDER BY sum(u.prompt_tokens + u.completion_tokens) DESC, u.model
+    FROM (
+        SELECT f.model, sum(f.prompt_tokens + f.completion_tokens) AS tokens
+        FROM n
+        JOIN contentq.usage AS f ON f.day > n.today - 30 AND f.cost = 0 AND f.prompt_tokens + f.completion_tokens > 0
+        GROUP BY f.model
+    ) AS u
+    WHERE NOT EXISTS (SELECT FROM n JOIN contentq.usage AS p ON p.day > n.today - 30 AND p.cost > 0 AND p.model = u.model)
+    ORDER BY u.tokens DESC, u.model
     LIMIT 20;
 $$;
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from contentq.queue.budgets import budget_status_of
 
 from tests.sql.budgets import OF, claimed, first_account, know, set_budget, status, submit
 from tests.support.queue import Queue
@@ -51,6 +52,35 @@ class TestStatus:
     def test_budget_of_nothing_is_used_up(self, queue: Queue) -> None:
         set_budget(queue, 0)
         assert [(row["state"], row["percent"]) for row in status(queue)] == [("used_up", None)]
+
+    def test_budgets_of_some_accounts_are_read_without_those_of_all_others(self, queue: Queue) -> None:
+        """Of the others, only those that were recorded as near their end are added."""
+        queue.run(
+            "INSERT INTO accounts (name, monthly_budget) "
+            "SELECT 'account ' || n, 100 FROM generate_series(1, 300) AS n"
+        )
+        queue.run(
+            "INSERT INTO contentq.usage (account_id, category, model, day, attempts, prompt_tokens, "
+            "completion_tokens, cost) SELECT a.id, 'blog', 'm', (now() AT TIME ZONE 'UTC')::date, 1, 1, 1, "
+            "CASE a.name WHEN 'account 9' THEN 99 ELSE 1 END FROM accounts AS a"
+        )
+        queue.values("SELECT contentq.note_budgets()")
+        set_budget(queue, 1000, category="blog", period="day")
+        shown = queue.values("SELECT id FROM accounts WHERE name IN ('account 1', 'account 2') ORDER BY id")
+        near = queue.value("SELECT id FROM accounts WHERE name = 'account 9'")
+        fetched = (
+            "SELECT sum(pg_stat_get_xact_tuples_fetched(indexrelid)) FROM pg_index "
+            "WHERE indrelid = 'contentq.usage'::regclass"
+        )
+
+        with queue.connection.transaction():
+            before = queue.value(fetched)
+            found = budget_status_of(queue.connection, shown)
+            read = queue.value(fetched) - before
+
+        assert [row["account_id"] for row in found] == [near, None, *shown]
+        # The budget of the category reads a row of each account; the three others read theirs.
+        assert read == queue.value("SELECT count(*) FROM contentq.usage") + 3
 
     def test_category_is_summed_over_accounts_and_models(self, queue: Queue) -> None:
         tasks = [queue.running(category=c, account_id=queue.add_account()) for c in ("blog", "blog", None)]

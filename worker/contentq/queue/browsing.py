@@ -17,19 +17,16 @@ from psycopg import errors
 from contentq.queue.reading import Connection, read_row, read_rows, read_value, read_values
 from contentq.queue.selectors import SELECTED, Selector, values_of
 
-PATIENCE = 0.1
-"""Seconds of searching after which no further range is started."""
-
-PART_TIMEOUT = 400
-"""Milliseconds after which a range wider than the first is abandoned; the next page searches it again."""
+PATIENCE = 0.15
+"""Seconds of searching. The range that is searched then is abandoned, unless it is the first."""
 
 FIRST_PART = 10_000
 """Number of ids in the first range."""
 
 WIDER = 3
-"""Factor by which each further range is wider."""
+"""Factor by which each further range is wider, if it can be searched in the time that is left."""
 
-ENDS_TIMEOUT = 150
+ENDS_TIMEOUT = 60
 """Milliseconds after which the limits of the selection are replaced by those of all tasks."""
 
 _ENDS = "SELECT min(id) AS first, max(id) AS last FROM contentq.tasks"
@@ -71,24 +68,26 @@ def browse(connection: Connection, selector: Selector, topic: str | None, before
     first, last = _ends(connection, selector, timeout)
     found: list[int] = []
     at = last + 1 if before is None else min(before, last + 1)
-    width, began = FIRST_PART, time.monotonic()
+    width, is_first, began = FIRST_PART, True, time.monotonic()
     while at > first and len(found) <= limit:
-        if width > FIRST_PART and time.monotonic() - began > PATIENCE:
-            break
-        until = max(at - width, first)
+        until, since = max(at - width, first), time.monotonic()
         values = values_of(selector, topic=topic, until_id=until)
         page = {"newest_first": True, "beyond": at, "limit": limit + 1 - len(found)}
         try:
             with connection.transaction():
-                if width > FIRST_PART:
-                    connection.execute(_LIMIT, [str(PART_TIMEOUT)])
+                if not is_first:
+                    connection.execute(_LIMIT, [str(max(1, round(1000 * (began + PATIENCE - since))))])
                 found += read_values(connection, _PART, {**values, **page})
                 connection.execute(_LIMIT, [timeout])
         except errors.QueryCanceled:
-            if width == FIRST_PART:
+            if is_first:
                 raise
             break
-        at, width = until, width * WIDER
+        at, is_first, now = until, False, time.monotonic()
+        left, took = began + PATIENCE - now, now - since
+        if left < took:
+            break
+        width = int(width * min(WIDER, left / took))
     tasks = rows(connection, found[:limit])
     if len(found) > limit:
         return Found(tasks, found[limit - 1], False)

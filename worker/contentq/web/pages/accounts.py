@@ -17,7 +17,7 @@ PATH = "/accounts"
 
 NAME = mark("Accounts")
 
-ON_A_PAGE = 50
+ON_A_PAGE = 25
 
 MOST_READY = 1_000
 """Ready tasks of an account are counted up to this number."""
@@ -42,7 +42,7 @@ def show_accounts(page: Page) -> Response:
             after=after,
             activity=read_part(connection, accounts.activity, ids, MOST_READY + 1).value or {},
             costs=read_part(connection, accounts.costs, ids).value or {},
-            budgets=read_part(connection, budgets.budget_status),
+            budgets=read_part(connection, budgets.budget_status_of, ids),
             MOST_READY=MOST_READY,
             MOST_BUDGETS=MOST_BUDGETS,
         )
