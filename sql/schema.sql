@@ -130,9 +130,15 @@ BEGIN
             WHEN account.max_running IS NOT NULL
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
-                FROM public.content_generation_tasks AS t
-                WHERE t.status COLLATE "C" = 'processing'
-                  AND t.account_id = account.id
+                FROM (
+                    SELECT
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status COLLATE "C" = 'processing'
+                      AND t.account_id = account.id
+                    -- Only one index has this order.
+                    ORDER BY t.account_id, t.started_at
+                    OFFSET 0
+                ) AS r
             ), 0)::integer
         END
     );
@@ -1053,16 +1059,21 @@ DECLARE
     place integer;
 BEGIN
     WITH of_tasks AS (
-        SELECT t.category
-        FROM public.content_generation_tasks AS t
-        WHERE budget_room.account_id IS NOT NULL
-          AND t.status COLLATE "C" = 'processing'
-          AND t.account_id = budget_room.account_id
+        -- Only one index has this order.
+        (SELECT t.category
+         FROM public.content_generation_tasks AS t
+         WHERE budget_room.account_id IS NOT NULL
+           AND t.status COLLATE "C" = 'processing'
+           AND t.account_id = budget_room.account_id
+         ORDER BY t.account_id, t.started_at
+         OFFSET 0)
         UNION ALL
-        SELECT t.category
-        FROM public.content_generation_tasks AS t
-        WHERE budget_room.account_id IS NULL
-          AND t.status COLLATE "C" = 'processing'
+        (SELECT t.category
+         FROM public.content_generation_tasks AS t
+         WHERE budget_room.account_id IS NULL
+           AND t.status COLLATE "C" = 'processing'
+         ORDER BY t.account_id, t.started_at
+         OFFSET 0)
         UNION ALL
         SELECT s.category
         FROM unnest(budget_room.starting) AS s (category)
@@ -1653,7 +1664,7 @@ COMMENT ON COLUMN contentq.settings.budget_warning IS 'Share of a budget from wh
 
 -- Name: choose_by_priority(integer, text[], bigint[], bigint[], contentq.settings, jsonb, text[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT places jsonb, OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1665,9 +1676,11 @@ CREATE FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[]
 #variable_conflict use_column
 DECLARE
     urgency integer := 11;
+    above integer;
     fair record;
 BEGIN
     chosen := '{}'::bigint[];
+    places := coalesce(heads - 'since', '{}');
     IF settings.aging IS NOT NULL THEN
         -- Aged tasks get every other slot, so urgent tasks still start when many have aged.
         chosen := contentq.choose_aged(
@@ -1675,6 +1688,7 @@ BEGIN
             clock_timestamp() - settings.aging, categories, blocked, taken, settings.deadlines, blocked_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
+        above := urgency;
         IF heads IS NOT NULL THEN
             urgency := nullif(urgency - 1, 0);
         ELSE
@@ -1694,9 +1708,19 @@ BEGIN
             INTO fair
             FROM contentq.choose_fair(
                 urgency, max_tasks - cardinality(chosen), categories, blocked, taken || chosen, settings.deadlines,
-                blocked_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                blocked_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint],
+                heads->urgency::text, (heads->>'since')::timestamptz) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
+            IF fair.places IS NULL THEN
+                places := places - urgency::text;
+            ELSE
+                -- Nothing is ready in the priorities between.
+                places := places || jsonb_build_object(urgency::text, fair.places)
+                    || (SELECT coalesce(jsonb_object_agg(p.priority, jsonb '{}'), '{}')
+                        FROM generate_series(urgency + 1, above - 1) AS p (priority));
+                CONTINUE WHEN fair.places = '{}';
+            END IF;
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(
@@ -1708,9 +1732,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT places jsonb, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks from the highest priority down, in the order that the settings define.';
+COMMENT ON FUNCTION contentq.choose_by_priority(max_tasks integer, categories text[], blocked bigint[], taken bigint[], settings contentq.settings, heads jsonb, blocked_keys text[], INOUT turns jsonb, OUT places jsonb, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks from the highest priority down, in the order that the settings define.';
 
 -- Name: choose_due(integer, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -1775,9 +1799,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.choose_due(max_tasks integer, due_at timestamp with time zone) IS 'Internal: chooses and locks scheduled tasks that became due at the same instant, in claim order; returns their ids.';
 
--- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: choose_fair(integer, integer, text[], bigint[], bigint[], boolean, text[], bigint[], jsonb, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], OUT chosen bigint[]) RETURNS record
+CREATE FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], INOUT places jsonb DEFAULT NULL::jsonb, since timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT chosen bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -1793,13 +1817,19 @@ DECLARE
     window_size constant integer := greatest(64, choose_fair.max_tasks);
     is_plain constant boolean := choose_fair.categories IS NULL AND NOT choose_fair.by_deadline
                                   AND cardinality(choose_fair.blocked_keys) = 0;
-    first_account constant bigint := turn[1];
+    began constant timestamptz := clock_timestamp();
+    -- Tasks that were submitted, and claims that were made, since then may not be committed yet.
+    latest constant timestamptz := began - interval '1 second';
+    settled constant timestamptz := began - interval '0.1 seconds';
+    first_account bigint := turn[1];
     position bigint := coalesce(first_account - 1, lowest);
     is_around boolean := first_account IS NULL;
     has_more boolean := true;
     looked_at integer := 0;
     added integer;
     next_accounts record;
+    read_accounts bigint[] := '{}'::bigint[];
+    running_since timestamptz[] := '{}'::timestamptz[];
     account_ids bigint[] := '{}'::bigint[];
     shares integer[] := '{}'::integer[];
     running integer[] := '{}'::integer[];
@@ -1811,6 +1841,26 @@ DECLARE
     each record;
 BEGIN
     chosen := '{}';
+    IF places IS NOT NULL AND (NOT is_plain OR EXISTS (
+        SELECT
+        FROM (
+            SELECT t.account_id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND t.priority = choose_fair.urgency
+              AND (t.submitted_at, t.id) > (choose_fair.since, lowest)
+            ORDER BY t.priority DESC, t.submitted_at, t.id
+            LIMIT 1000
+        ) AS n
+        WHERE NOT places ? n.account_id::text
+          AND n.account_id NOT IN (SELECT unnest(choose_fair.blocked))
+    )) THEN
+        places := NULL;
+    END IF;
+    IF places = '{}' THEN
+        RETURN;
+    END IF;
     LOOP
         -- The next accounts above the position; after the highest id, start again from the lowest.
         added := 0;
@@ -1819,8 +1869,10 @@ BEGIN
             INTO next_accounts
             FROM contentq.fair_accounts(
                 choose_fair.urgency, position, CASE WHEN is_around THEN first_account END, window_size - added,
-                choose_fair.blocked, choose_fair.taken) AS f;
+                choose_fair.blocked, choose_fair.taken || chosen, places) AS f;
             account_ids := account_ids || next_accounts.account_ids;
+            read_accounts := read_accounts || next_accounts.account_ids;
+            running_since := running_since || next_accounts.running_since;
             shares := shares || next_accounts.shares;
             running := running || next_accounts.running;
             rooms := rooms || next_accounts.rooms;
@@ -1836,7 +1888,17 @@ BEGIN
             END IF;
             added := added + cardinality(next_accounts.account_ids);
         END LOOP;
-        EXIT WHEN cardinality(account_ids) = 0;
+        IF cardinality(account_ids) = 0 THEN
+            EXIT WHEN places IS NULL;
+            -- Other accounts may have tasks.
+            places := NULL;
+            first_account := turn[1];
+            position := coalesce(first_account - 1, lowest);
+            is_around := first_account IS NULL;
+            has_more := true;
+            looked_at := 0;
+            CONTINUE;
+        END IF;
         has_more := has_more AND is_plain;
         IF cardinality(started) = 0 AND account_ids[1] = first_account THEN
             started := ARRAY[turn[2]];
@@ -1864,6 +1926,7 @@ BEGIN
                              AND t.scheduled_at IS NULL
                              AND (10 - t.priority) = 10 - choose_fair.urgency
                              AND t.account_id = u.account_id
+                             AND (t.submitted_at, t.id) > (u.submitted_at, u.id)
                              AND t.id <> ALL (choose_fair.taken || choose_fair.chosen)
                              AND (t.timeout_at IS NULL OR t.timeout_at > clock_timestamp())
                              AND t.attempt < 2147483647
@@ -1891,8 +1954,13 @@ BEGIN
                            ORDER BY CASE WHEN choose_fair.by_deadline THEN w.timeout_at END, w.submitted_at, w.id
                        ), u.quota)
                    END AS ids
-            FROM unnest(account_ids, quotas) WITH ORDINALITY AS u (account_id, quota, place)
-            WHERE u.quota > 0
+            FROM (
+                SELECT q.*,
+                       coalesce((places->q.account_id::text->>0)::timestamptz, '-infinity') AS submitted_at,
+                       coalesce((places->q.account_id::text->>1)::bigint, lowest) AS id
+                FROM unnest(account_ids, quotas) WITH ORDINALITY AS q (account_id, quota, place)
+                WHERE q.quota > 0
+            ) AS u
         LOOP
             chosen := chosen || each.ids;
             got[each.place] := cardinality(each.ids);
@@ -1909,12 +1977,74 @@ BEGIN
         WHERE u.got = u.quota
           AND coalesce(u.room > u.got, true);
     END LOOP;
+
+    IF places IS NULL THEN
+        IF NOT is_plain
+            OR clock_timestamp() - began < interval '3 milliseconds' + choose_fair.max_tasks * interval '20 microseconds'
+        THEN
+            RETURN;
+        END IF;
+        -- Places of all accounts with ready tasks, unless they are many.
+        IF has_more AND cardinality(read_accounts) <= 256 THEN
+            SELECT f.*
+            INTO next_accounts
+            FROM contentq.fair_accounts(choose_fair.urgency, lowest, NULL, 257, choose_fair.blocked, '{}') AS f;
+            read_accounts := next_accounts.account_ids;
+            running_since := next_accounts.running_since;
+            looked_at := next_accounts.looked_at;
+        END IF;
+        IF cardinality(read_accounts) > 256 OR looked_at >= 1000 THEN
+            RETURN;
+        END IF;
+    END IF;
+    SELECT coalesce(places, '{}') || coalesce(jsonb_object_agg(
+               r.account_id,
+               CASE WHEN p.submitted_at < latest THEN jsonb_build_array(p.submitted_at, p.id, least(settled, r.running_since))
+                    ELSE jsonb_build_array(latest, 0, least(settled, r.running_since)) END), '{}')
+    INTO places
+    FROM (
+        SELECT DISTINCT ON (a.account_id) a.account_id, a.running_since
+        FROM unnest(read_accounts, running_since) AS a (account_id, running_since)
+        ORDER BY a.account_id
+    ) AS r
+    LEFT JOIN LATERAL (
+        SELECT c.submitted_at, c.id
+        FROM (
+            SELECT DISTINCT ON (o.account_id) o.account_id, o.submitted_at, o.id
+            FROM unnest(chosen) AS u (id)
+            CROSS JOIN LATERAL (
+                SELECT t.account_id::bigint AS account_id, t.submitted_at, t.id::bigint AS id
+                FROM public.content_generation_tasks AS t
+                WHERE t.id = u.id
+                LIMIT 1
+            ) AS o
+            ORDER BY o.account_id, o.submitted_at DESC, o.id DESC
+        ) AS c
+        WHERE c.account_id = r.account_id
+    ) AS l ON true
+    -- Accounts that got no slot, and whose first task is not known yet, begin just before it.
+    LEFT JOIN LATERAL (
+        SELECT t.submitted_at, t.id::bigint - 1 AS id
+        FROM public.content_generation_tasks AS t
+        WHERE l.id IS NULL
+          AND places IS NULL
+          AND t.status = 'pending'
+          AND t.scheduled_at IS NULL
+          AND (10 - t.priority) = 10 - choose_fair.urgency
+          AND t.account_id = r.account_id
+        ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+        LIMIT 1
+    ) AS f ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(l.submitted_at, f.submitted_at, (places->r.account_id::text->>0)::timestamptz) AS submitted_at,
+               coalesce(l.id, f.id, (places->r.account_id::text->>1)::bigint) AS id
+    ) AS p;
 END;
 $$;
 
--- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], INOUT places jsonb, since timestamp with time zone, OUT chosen bigint[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.';
+COMMENT ON FUNCTION contentq.choose_fair(urgency integer, max_tasks integer, categories text[], blocked bigint[], taken bigint[], by_deadline boolean, blocked_keys text[], INOUT turn bigint[], INOUT places jsonb, since timestamp with time zone, OUT chosen bigint[]) IS 'Internal: chooses and locks ready tasks of one priority so that running tasks are shared out between accounts.';
 
 -- Name: choose_first(integer, jsonb, interval); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -2227,8 +2357,11 @@ DECLARE
     kept record;
     -- Places in strict order past the tasks of blocked accounts, or for some categories.
     has_places boolean;
+    -- The same in fair order.
+    has_fair_places boolean;
     places jsonb;
     heads jsonb;
+    fair_places jsonb := jsonb '{}';
     began timestamptz;
     took interval;
 BEGIN
@@ -2280,7 +2413,12 @@ BEGIN
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
     is_plain := has_places AND only_categories IS NULL AND cardinality(blocked) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
+    has_fair_places := settings.claim_order = 'fair' AND NOT settings.deadlines AND settings.aging IS NULL
+                       AND only_categories IS NULL AND spent = '[]';
     places := remembered->'places';
+    IF has_fair_places AND (remembered->'fair_places'->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second' THEN
+        heads := remembered->'fair_places'->'heads';
+    END IF;
 
     -- Not EXISTS, which drops the order and with it the reason to use the index on scheduled_at.
     due_at := (
@@ -2353,6 +2491,7 @@ BEGIN
                 choose_ready.max_tasks - cardinality(chosen), open_categories, blocked, chosen, settings, heads,
                 blocked_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
+            fair_places := by_priority.places;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
 
@@ -2397,6 +2536,7 @@ BEGIN
             OR cardinality(kept.blocked) + cardinality(kept.blocked_categories) + cardinality(kept.blocked_keys) = 0;
         -- Refused tasks lie before the places and may start as soon as their accounts have room.
         remembered := remembered - 'places';
+        has_fair_places := false;
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
@@ -2430,6 +2570,16 @@ BEGIN
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
             ));
         END IF;
+    END IF;
+
+    remembered := remembered - 'fair_places';
+    IF has_fair_places AND fair_places <> '{}' THEN
+        remembered := remembered || jsonb_build_object('fair_places', jsonb_build_object(
+            'until', CASE WHEN heads IS NOT NULL THEN (memory->'fair_places'->>'until')::timestamptz
+                          ELSE now_ + least(20 * (clock_timestamp() - began), interval '1 second') END,
+            'heads', fair_places || jsonb_build_object(
+                'since', coalesce((heads->>'since')::timestamptz, now_ - interval '1 second'))
+        ));
     END IF;
 
     IF remembered IS DISTINCT FROM coalesce(memory, '{}') THEN
@@ -5614,9 +5764,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.failing_wait(worker_id bigint) IS 'Internal: how long a worker whose tasks all fail waits before it tries again; NULL if it does not wait.';
 
--- Name: fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[]); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: fair_accounts(integer, bigint, bigint, integer, bigint[], bigint[], jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) RETURNS record
+CREATE FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], places jsonb DEFAULT NULL::jsonb, OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT running_since timestamp with time zone[], OUT rooms integer[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -5645,18 +5795,29 @@ BEGIN
            coalesce(array_agg(r.account_id ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
            coalesce(array_agg(a.share ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
            coalesce(array_agg(a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
+           coalesce(array_agg(a.since ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}'),
            coalesce(array_agg(a.max_running - a.running ORDER BY r.account_id) FILTER (WHERE a.share IS NOT NULL), '{}')
-    INTO looked_at, free, last_account, account_ids, shares, running, rooms
+    INTO looked_at, free, last_account, account_ids, shares, running, running_since, rooms
     FROM contentq.ready_accounts(
-        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.blocked) AS r
+        fair_accounts.urgency, fair_accounts.after_account, fair_accounts.number, fair_accounts.blocked,
+        places => fair_accounts.places) AS r
     LEFT JOIN LATERAL (
-        SELECT o.share, o.max_running,
-               (SELECT count(*)::integer
+        SELECT o.share, o.max_running, s.since,
+               s.number + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
+        FROM public.accounts AS o
+        CROSS JOIN LATERAL (
+            SELECT count(*)::integer AS number, min(p.started_at) AS since
+            FROM (
+                SELECT t.started_at
                 FROM public.content_generation_tasks AS t
                 WHERE t.status COLLATE "C" = 'processing'
-                  AND t.account_id = o.id)
-               + cardinality(array_positions(taken_accounts, o.id::bigint)) AS running
-        FROM public.accounts AS o
+                  AND t.account_id = o.id
+                  AND t.started_at >= coalesce((fair_accounts.places->r.account_id::text->>2)::timestamptz, '-infinity')
+                -- Only one index has this order.
+                ORDER BY t.account_id, t.started_at
+                OFFSET 0
+            ) AS p
+        ) AS s
         WHERE o.id = r.account_id
         -- LIMIT: no plan starts from the accounts, and running tasks are counted once though used twice.
         LIMIT 1
@@ -5664,9 +5825,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], places jsonb, OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT running_since timestamp with time zone[], OUT rooms integer[]); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out slots, for one priority.';
+COMMENT ON FUNCTION contentq.fair_accounts(urgency integer, after_account bigint, below_account bigint, number integer, blocked bigint[], taken bigint[], places jsonb, OUT looked_at integer, OUT free integer, OUT last_account bigint, OUT account_ids bigint[], OUT shares integer[], OUT running integer[], OUT running_since timestamp with time zone[], OUT rooms integer[]) IS 'Internal: the next accounts between which a claim in fair order shares out slots, for one priority.';
 
 -- Name: fair_quotas(integer, integer[], integer[], integer[], integer[]); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -7473,10 +7634,16 @@ BEGIN
         blocked := blocked || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
             SELECT a.id
             FROM (
-                SELECT t.account_id, count(*) AS running
-                FROM public.content_generation_tasks AS t
-                WHERE t.status COLLATE "C" = 'processing'
-                GROUP BY t.account_id
+                SELECT o.account_id, count(*) AS running
+                FROM (
+                    SELECT t.account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status COLLATE "C" = 'processing'
+                    -- Only one index has this order.
+                    ORDER BY t.account_id, t.started_at
+                    OFFSET 0
+                ) AS o
+                GROUP BY o.account_id
             ) AS r
             -- LIMIT: no plan counts again for each account.
             CROSS JOIN LATERAL (
@@ -9290,9 +9457,9 @@ $$;
 
 COMMENT ON FUNCTION contentq.reached_places(heads jsonb, chosen bigint[], is_full boolean, began timestamp with time zone) IS 'Internal: how far a scan in strict order came in each priority.';
 
--- Name: ready_accounts(integer, bigint, integer, bigint[], integer); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: ready_accounts(integer, bigint, integer, bigint[], integer, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer DEFAULT 5000) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_blocked boolean)
+CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer DEFAULT 5000, places jsonb DEFAULT NULL::jsonb) RETURNS TABLE(account_id bigint, first_submitted_at timestamp with time zone, first_id bigint, is_blocked boolean)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -9303,6 +9470,28 @@ CREATE FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, n
     AS $$
 #variable_conflict use_column
 BEGIN
+    IF ready_accounts.places IS NOT NULL THEN
+        RETURN QUERY
+        SELECT p.account_id, n.submitted_at, n.id, p.account_id IN (SELECT unnest(ready_accounts.blocked))
+        FROM (
+            SELECT e.key::bigint AS account_id, (e.value->>0)::timestamptz AS submitted_at, (e.value->>1)::bigint AS id
+            FROM jsonb_each(ready_accounts.places) AS e
+        ) AS p
+        CROSS JOIN LATERAL (
+            SELECT t.submitted_at, t.id::bigint AS id
+            FROM public.content_generation_tasks AS t
+            WHERE t.status = 'pending'
+              AND t.scheduled_at IS NULL
+              AND (10 - t.priority) = 10 - ready_accounts.urgency
+              AND t.account_id = p.account_id
+              AND (t.submitted_at, t.id) > (p.submitted_at, p.id)
+            ORDER BY (10 - t.priority), t.account_id, t.submitted_at, t.id
+            LIMIT 1
+        ) AS n
+        WHERE p.account_id > ready_accounts.after_account
+        ORDER BY p.account_id;
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH RECURSIVE heads AS (
         SELECT NULL::timestamptz AS submitted_at,
@@ -9335,9 +9524,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer, places jsonb); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
+COMMENT ON FUNCTION contentq.ready_accounts(urgency integer, after_account bigint, number integer, blocked bigint[], most integer, places jsonb) IS 'Internal: accounts with ready tasks of a priority, each with the first of these tasks.';
 
 -- Name: record_failure(bigint, text, text, boolean, interval, boolean, jsonb); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -13687,7 +13876,7 @@ CREATE INDEX content_generation_tasks_revoked_idx ON public.content_generation_t
 
 -- Name: content_generation_tasks_running_idx; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id) WHERE (((status)::text COLLATE "C") = 'processing'::text);
+CREATE INDEX content_generation_tasks_running_idx ON public.content_generation_tasks USING btree (account_id, started_at) WHERE (((status)::text COLLATE "C") = 'processing'::text);
 
 -- Name: content_generation_tasks_scheduled_idx; Type: INDEX; Schema: public; Owner: -
 

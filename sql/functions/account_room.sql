@@ -18,9 +18,15 @@ BEGIN
             WHEN account.max_running IS NOT NULL
             THEN greatest(account.max_running - account_room.starting - (
                 SELECT count(*)
-                FROM public.content_generation_tasks AS t
-                WHERE t.status COLLATE "C" = 'processing'
-                  AND t.account_id = account.id
+                FROM (
+                    SELECT
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status COLLATE "C" = 'processing'
+                      AND t.account_id = account.id
+                    -- Only one index has this order.
+                    ORDER BY t.account_id, t.started_at
+                    OFFSET 0
+                ) AS r
             ), 0)::integer
         END
     );

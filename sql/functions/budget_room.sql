@@ -53,16 +53,21 @@ DECLARE
     place integer;
 BEGIN
     WITH of_tasks AS (
-        SELECT t.category
-        FROM public.content_generation_tasks AS t
-        WHERE budget_room.account_id IS NOT NULL
-          AND t.status COLLATE "C" = 'processing'
-          AND t.account_id = budget_room.account_id
+        -- Only one index has this order.
+        (SELECT t.category
+         FROM public.content_generation_tasks AS t
+         WHERE budget_room.account_id IS NOT NULL
+           AND t.status COLLATE "C" = 'processing'
+           AND t.account_id = budget_room.account_id
+         ORDER BY t.account_id, t.started_at
+         OFFSET 0)
         UNION ALL
-        SELECT t.category
-        FROM public.content_generation_tasks AS t
-        WHERE budget_room.account_id IS NULL
-          AND t.status COLLATE "C" = 'processing'
+        (SELECT t.category
+         FROM public.content_generation_tasks AS t
+         WHERE budget_room.account_id IS NULL
+           AND t.status COLLATE "C" = 'processing'
+         ORDER BY t.account_id, t.started_at
+         OFFSET 0)
         UNION ALL
         SELECT s.category
         FROM unnest(budget_room.starting) AS s (category)

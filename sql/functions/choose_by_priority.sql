@@ -1,11 +1,11 @@
 -- Chooses and locks ready tasks from the highest priority down, in the order that the settings define.
 -- Called by: choose_ready(), unless the plain order of choose_first() applies.
 -- categories: only these; NULL for all. blocked, blocked_keys: blocked accounts, and blocked accounts with a category. taken:
--- tasks that the same claim chose earlier. heads: for each priority, the place in strict order to start from; NULL if
--- unknown.
+-- tasks that the same claim chose earlier. heads: for each priority, the place in strict order to start from, or the places
+-- in fair order, where `since` is a time before which every task was seen; NULL if unknown.
 -- turns: for each priority, which account has its turn in fair order (see choose_fair()).
 -- Locks: the chosen tasks; it skips tasks that other sessions have locked, so it never waits.
--- Returns: their ids, and the next turns.
+-- Returns: their ids, the next turns, and in fair order for each priority the places to remember.
 CREATE OR REPLACE FUNCTION contentq.choose_by_priority(
     max_tasks integer,
     categories text[],
@@ -15,6 +15,7 @@ CREATE OR REPLACE FUNCTION contentq.choose_by_priority(
     heads jsonb,
     blocked_keys text[],
     INOUT turns jsonb,
+    OUT places jsonb,
     OUT chosen bigint[]
 )
 LANGUAGE plpgsql
@@ -28,9 +29,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
     urgency integer := 11;
+    above integer;
     fair record;
 BEGIN
     chosen := '{}'::bigint[];
+    places := coalesce(heads - 'since', '{}');
     IF settings.aging IS NOT NULL THEN
         -- Aged tasks get every other slot, so urgent tasks still start when many have aged.
         chosen := contentq.choose_aged(
@@ -38,6 +41,7 @@ BEGIN
             clock_timestamp() - settings.aging, categories, blocked, taken, settings.deadlines, blocked_keys);
     END IF;
     WHILE cardinality(chosen) < max_tasks LOOP
+        above := urgency;
         IF heads IS NOT NULL THEN
             urgency := nullif(urgency - 1, 0);
         ELSE
@@ -57,9 +61,19 @@ BEGIN
             INTO fair
             FROM contentq.choose_fair(
                 urgency, max_tasks - cardinality(chosen), categories, blocked, taken || chosen, settings.deadlines,
-                blocked_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint]) AS f;
+                blocked_keys, ARRAY[(turns->urgency::text->>0)::bigint, (turns->urgency::text->>1)::bigint],
+                heads->urgency::text, (heads->>'since')::timestamptz) AS f;
             chosen := chosen || fair.chosen;
             turns := coalesce(turns, '{}') || jsonb_build_object(urgency::text, to_jsonb(fair.turn));
+            IF fair.places IS NULL THEN
+                places := places - urgency::text;
+            ELSE
+                -- Nothing is ready in the priorities between.
+                places := places || jsonb_build_object(urgency::text, fair.places)
+                    || (SELECT coalesce(jsonb_object_agg(p.priority, jsonb '{}'), '{}')
+                        FROM generate_series(urgency + 1, above - 1) AS p (priority));
+                CONTINUE WHEN fair.places = '{}';
+            END IF;
         END IF;
         IF cardinality(chosen) < max_tasks THEN
             chosen := chosen || contentq.choose_in_order(

@@ -53,8 +53,11 @@ DECLARE
     kept record;
     -- Places in strict order past the tasks of blocked accounts, or for some categories.
     has_places boolean;
+    -- The same in fair order.
+    has_fair_places boolean;
     places jsonb;
     heads jsonb;
+    fair_places jsonb := jsonb '{}';
     began timestamptz;
     took interval;
 BEGIN
@@ -106,7 +109,12 @@ BEGIN
     has_places := settings.claim_order = 'strict' AND NOT settings.deadlines AND settings.aging IS NULL;
     is_plain := has_places AND only_categories IS NULL AND cardinality(blocked) = 0 AND spent = '[]';
     has_places := has_places AND NOT is_plain;
+    has_fair_places := settings.claim_order = 'fair' AND NOT settings.deadlines AND settings.aging IS NULL
+                       AND only_categories IS NULL AND spent = '[]';
     places := remembered->'places';
+    IF has_fair_places AND (remembered->'fair_places'->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second' THEN
+        heads := remembered->'fair_places'->'heads';
+    END IF;
 
     -- Not EXISTS, which drops the order and with it the reason to use the index on scheduled_at.
     due_at := (
@@ -179,6 +187,7 @@ BEGIN
                 choose_ready.max_tasks - cardinality(chosen), open_categories, blocked, chosen, settings, heads,
                 blocked_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
+            fair_places := by_priority.places;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
 
@@ -223,6 +232,7 @@ BEGIN
             OR cardinality(kept.blocked) + cardinality(kept.blocked_categories) + cardinality(kept.blocked_keys) = 0;
         -- Refused tasks lie before the places and may start as soon as their accounts have room.
         remembered := remembered - 'places';
+        has_fair_places := false;
         EXIT WHEN cardinality(chosen) >= choose_ready.max_tasks;
         part := NULL;
     END LOOP;
@@ -256,6 +266,16 @@ BEGIN
                     heads, chosen, cardinality(chosen) >= choose_ready.max_tasks, now_)
             ));
         END IF;
+    END IF;
+
+    remembered := remembered - 'fair_places';
+    IF has_fair_places AND fair_places <> '{}' THEN
+        remembered := remembered || jsonb_build_object('fair_places', jsonb_build_object(
+            'until', CASE WHEN heads IS NOT NULL THEN (memory->'fair_places'->>'until')::timestamptz
+                          ELSE now_ + least(20 * (clock_timestamp() - began), interval '1 second') END,
+            'heads', fair_places || jsonb_build_object(
+                'since', coalesce((heads->>'since')::timestamptz, now_ - interval '1 second'))
+        ));
     END IF;
 
     IF remembered IS DISTINCT FROM coalesce(memory, '{}') THEN

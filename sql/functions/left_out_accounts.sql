@@ -23,10 +23,16 @@ BEGIN
         blocked := blocked || ARRAY(SELECT a.id FROM public.accounts AS a WHERE a.max_running = 0) || ARRAY(
             SELECT a.id
             FROM (
-                SELECT t.account_id, count(*) AS running
-                FROM public.content_generation_tasks AS t
-                WHERE t.status COLLATE "C" = 'processing'
-                GROUP BY t.account_id
+                SELECT o.account_id, count(*) AS running
+                FROM (
+                    SELECT t.account_id
+                    FROM public.content_generation_tasks AS t
+                    WHERE t.status COLLATE "C" = 'processing'
+                    -- Only one index has this order.
+                    ORDER BY t.account_id, t.started_at
+                    OFFSET 0
+                ) AS o
+                GROUP BY o.account_id
             ) AS r
             -- LIMIT: no plan counts again for each account.
             CROSS JOIN LATERAL (

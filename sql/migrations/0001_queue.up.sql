@@ -203,7 +203,7 @@ INSERT INTO contentq.needed_indexes (table_name, name, definition, first_column)
     -- Running tasks by account, for caps and fair order. Its condition has a collation so that no plan uses status_idx
     -- instead, as a plan made while nothing ran would, and counts the tasks of all accounts for each.
     ('content_generation_tasks', 'content_generation_tasks_running_idx',
-     '(account_id) WHERE status COLLATE "C" = ''processing''', NULL),
+     '(account_id, started_at) WHERE status COLLATE "C" = ''processing''', NULL),
     -- Tasks that become ready next; those of one instant, the most urgent first.
     ('content_generation_tasks', 'content_generation_tasks_scheduled_idx',
      '(scheduled_at, priority DESC, submitted_at, id) WHERE status = ''pending'' AND scheduled_at IS NOT NULL', NULL),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.plans import scans
-from tests.support.queue import Queue
+from tests.support.queue import Held, Queue
 
 BATCH = 500
 BATCHES = 30
@@ -273,3 +273,117 @@ def test_scan_that_finds_nothing_is_not_remembered(queue: Queue, worker: int) ->
     assert queue.value("SELECT places FROM contentq.choose_first(1, NULL, long => '0 seconds')") is None
     assert queue.claim_and_wait(worker) == ([], None)
     assert heads(queue) is None
+
+
+def fair_heads(queue: Queue) -> Any:
+    """The places of accounts that a worker remembers in fair order, or None."""
+    return queue.value("SELECT memory->'fair_places'->'heads' FROM contentq.claimers")
+
+
+def remember_fair(queue: Queue, places: dict[str, Any], until: str = "0.9 seconds") -> None:
+    """Sets the places of accounts that workers remember for each priority in fair order."""
+    assert queue.run(
+        "UPDATE contentq.claimers SET memory = jsonb_build_object('fair_places', jsonb_build_object("
+        "'until', clock_timestamp() + %s::interval, 'heads', "
+        "jsonb_build_object('since', clock_timestamp() - interval '1 second') || %s::jsonb))",
+        until,
+        json.dumps(places),
+    )
+
+
+@pytest.fixture
+def fair(queue: Queue) -> None:
+    queue.run("UPDATE contentq.settings SET claim_order = 'fair'")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("fair")
+def test_claims_in_fair_order_do_not_walk_again_over_what_was_claimed_or_ran_before(
+    queue: Queue, connect_queue: Callable[[], Queue]
+) -> None:
+    worker = queue.register(slots=BATCH)
+    accounts = [queue.add_account() for _ in range(5)]
+    queue.run(
+        "INSERT INTO content_generation_tasks (account_id, submitted_at) "
+        "SELECT (%s::bigint[])[1 + n %% 5], '2001-01-01' FROM generate_series(1, %s) AS n",
+        accounts,
+        BATCH * BATCHES,
+    )
+    reader = connect_queue()
+    with reader.connection.transaction():
+        reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.run("SELECT count(*) FROM content_generation_tasks")
+        places: dict[str, Any] = {"5": {str(id_): ["-infinity", 0] for id_ in accounts}}
+        remember_fair(queue, places)
+        entries = 0
+        for _ in range(BATCHES):
+            read = scans(queue, f"SELECT count(*) FROM contentq.claim({worker}, {BATCH})").entries
+            entries += sum(read.get(name, 0) for name in ("ready_account_idx", "running_idx", "ready_idx"))
+            held = queue.rows("SELECT id, attempt FROM content_generation_tasks WHERE status = 'processing'")
+            queue.complete(worker, [Held(worker, row["id"], row["attempt"]) for row in held])
+            # On a slow machine, the remembered places would expire before the last claim.
+            places |= fair_heads(queue) or {}
+            remember_fair(queue, {name: place for name, place in places.items() if name != "since"})
+
+    assert queue.values("SELECT DISTINCT attempt FROM content_generation_tasks") == [1]
+    # A full scan each time would read twice as much in the index of ready tasks alone.
+    assert entries < BATCH * BATCHES**2 / 4
+
+
+@pytest.mark.usefixtures("fair")
+def test_account_without_a_place_starts_with_the_next_claim(queue: Queue, worker: int) -> None:
+    known, other = queue.add_account(), queue.add_account()
+    queue.add(account_id=known, submitted_at="2001-01-01")
+    remember_fair(queue, {"5": {str(known): ["2000-01-01T00:00:00Z", 0]}})
+    task = queue.add(account_id=other)
+
+    assert task in [row["id"] for row in queue.claim(worker, 2)]
+
+
+@pytest.mark.usefixtures("fair")
+def test_accounts_with_a_place_do_not_keep_slots_from_others(queue: Queue, worker: int) -> None:
+    """A task that became ready before the places is found once they are used up."""
+    known, other = queue.add_account(), queue.add_account()
+    tasks = [queue.add(account_id=account, submitted_at="2001-01-01") for account in (known, other)]
+    remember_fair(queue, {"5": {str(known): ["2000-01-01T00:00:00Z", 0]}})
+
+    assert sorted(row["id"] for row in queue.claim(worker, 5)) == tasks
+
+
+@pytest.mark.usefixtures("fair")
+def test_more_urgent_task_is_found_though_its_priority_was_empty(queue: Queue, worker: int) -> None:
+    account = queue.add_account()
+    queue.add(account_id=account, priority=5, submitted_at="2001-01-01")
+    remember_fair(queue, {"10": {}, "9": {}, "5": {str(account): ["2000-01-01T00:00:00Z", 0]}})
+    urgent = queue.add(account_id=account, priority=9)
+
+    assert [row["id"] for row in queue.claim(worker)] == [urgent]
+
+
+@pytest.mark.usefixtures("fair")
+def test_places_of_accounts_count_for_a_second_at_most(queue: Queue, worker: int) -> None:
+    account = queue.add_account()
+    behind = queue.add(account_id=account, submitted_at="2001-01-01")
+    queue.add(account_id=account, submitted_at="2003-01-01")
+    places = {"5": {str(account): ["2002-01-01T00:00:00Z", 0]}}
+    remember_fair(queue, places, until="-0.1 seconds")
+    assert [row["id"] for row in queue.claim(worker)] == [behind]
+
+    queue.release(worker, [Held(worker, behind, 1)])
+    remember_fair(queue, places, until="1.5 seconds")
+    assert [row["id"] for row in queue.claim(worker)] == [behind]
+
+
+@pytest.mark.usefixtures("fair")
+def test_running_tasks_count_though_places_are_remembered(queue: Queue, worker: int) -> None:
+    """The account with fewer running tasks is next."""
+    busy, idle = queue.add_account(), queue.add_account()
+    for _ in range(4):
+        queue.add(account_id=busy, submitted_at="2001-01-01")
+    assert len(queue.claim(worker, 3)) == 3
+    first = queue.value("SELECT min(started_at) FROM content_generation_tasks")
+    task = queue.add(account_id=idle, submitted_at="2001-01-01")
+    place = ["2000-01-01T00:00:00Z", 0, first.isoformat()]
+    remember_fair(queue, {"5": {str(busy): place, str(idle): place}})
+
+    assert [row["id"] for row in queue.claim(worker)] == [task]

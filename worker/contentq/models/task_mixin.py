@@ -382,6 +382,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         Index(
             conv("content_generation_tasks_running_idx"),
             "account_id",
+            "started_at",
             postgresql_where=text("status COLLATE \"C\" = 'processing'"),
         ),
         Index(

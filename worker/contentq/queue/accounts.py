@@ -66,9 +66,12 @@ _ACTIVITY = """
                     AND t.account_id = a.id
                   LIMIT %(most)s) AS r) AS ready,
            (SELECT count(*)
-            FROM contentq.tasks AS t
-            WHERE t.status COLLATE "C" = 'processing'
-              AND t.account_id = a.id) AS running
+            FROM (SELECT
+                  FROM contentq.tasks AS t
+                  WHERE t.status COLLATE "C" = 'processing'
+                    AND t.account_id = a.id
+                  ORDER BY t.account_id, t.started_at
+                  OFFSET 0) AS r) AS running
     FROM unnest(%(ids)s::bigint[]) AS a (id)"""
 
 _COSTS = """
