@@ -2416,7 +2416,12 @@ BEGIN
     has_fair_places := settings.claim_order = 'fair' AND NOT settings.deadlines AND settings.aging IS NULL
                        AND only_categories IS NULL AND spent = '[]';
     places := remembered->'places';
-    IF has_fair_places AND (remembered->'fair_places'->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second' THEN
+    IF has_fair_places
+        AND (remembered->'fair_places'->>'until')::timestamptz BETWEEN now_ AND now_ + interval '1 second'
+        AND NOT EXISTS (SELECT
+                        FROM jsonb_array_elements_text(remembered->'fair_places'->'blocked') AS h (id)
+                        WHERE h.id::bigint NOT IN (SELECT unnest(blocked)))
+    THEN
         heads := remembered->'fair_places'->'heads';
     END IF;
 
@@ -2492,6 +2497,12 @@ BEGIN
                 blocked_keys, remembered->'turns') AS b;
             part := by_priority.chosen;
             fair_places := by_priority.places;
+            -- Tasks may have become ready before the places.
+            IF has_fair_places AND heads IS NOT NULL AND cardinality(chosen) + cardinality(part) = 0 THEN
+                heads := NULL;
+                part := NULL;
+                CONTINUE;
+            END IF;
             remembered := remembered || jsonb_strip_nulls(jsonb_build_object('turns', by_priority.turns));
         END IF;
 
@@ -2573,10 +2584,11 @@ BEGIN
     END IF;
 
     remembered := remembered - 'fair_places';
-    IF has_fair_places AND fair_places <> '{}' THEN
+    IF has_fair_places AND fair_places <> '{}' AND cardinality(blocked) <= 1000 THEN
         remembered := remembered || jsonb_build_object('fair_places', jsonb_build_object(
             'until', CASE WHEN heads IS NOT NULL THEN (memory->'fair_places'->>'until')::timestamptz
                           ELSE now_ + least(20 * (clock_timestamp() - began), interval '1 second') END,
+            'blocked', blocked,
             'heads', fair_places || jsonb_build_object(
                 'since', coalesce((heads->>'since')::timestamptz, now_ - interval '1 second'))
         ));

@@ -387,3 +387,24 @@ def test_running_tasks_count_though_places_are_remembered(queue: Queue, worker: 
     remember_fair(queue, {"5": {str(busy): place, str(idle): place}})
 
     assert [row["id"] for row in queue.claim(worker)] == [task]
+
+
+@pytest.mark.usefixtures("fair")
+def test_task_that_became_ready_before_the_places_is_found_when_nothing_else_is(queue: Queue, worker: int) -> None:
+    task = queue.add(submitted_at="2001-01-01")
+    remember_fair(queue, {str(priority): {} for priority in range(1, 11)})
+
+    assert [row["id"] for row in queue.claim(worker)] == [task]
+
+
+@pytest.mark.usefixtures("fair")
+def test_places_do_not_count_when_an_account_goes_on(queue: Queue, worker: int) -> None:
+    known, resumed = queue.add_account(), queue.add_account()
+    tasks = [queue.add(account_id=account, submitted_at="2001-01-01") for account in (known, known, resumed)]
+    remember_fair(queue, {"5": {str(known): ["2000-01-01T00:00:00Z", 0]}})
+    queue.run(
+        "UPDATE contentq.claimers SET memory = jsonb_set(memory, '{fair_places,blocked}', %s::jsonb)",
+        json.dumps([resumed]),
+    )
+
+    assert sorted(row["id"] for row in queue.claim(worker, 2)) == [tasks[0], tasks[2]]
