@@ -17,7 +17,7 @@ _TAKES_NO_ROW = {"help", "version"}
 
 def commands() -> str:
     """The commands, in the order of `contentq --help`."""
-    context = click.Context(main, info_name="contentq")
+    context = click.Context(main, info_name="contentq", **main.context_settings)
     parts = [*_about(main, context, level=2)]
     for name in main.list_commands(context):
         command = main.get_command(context, name)
