@@ -1850,7 +1850,8 @@ BEGIN
               AND t.scheduled_at IS NULL
               AND t.priority = choose_fair.urgency
               AND (t.submitted_at, t.id) > (choose_fair.since, lowest)
-            ORDER BY t.priority DESC, t.submitted_at, t.id
+            -- The newest first: the latest submission is seen, however many others there were.
+            ORDER BY t.priority, t.submitted_at DESC, t.id DESC
             LIMIT 1000
         ) AS n
         WHERE NOT places ? n.account_id::text

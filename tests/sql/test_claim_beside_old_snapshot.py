@@ -408,3 +408,15 @@ def test_places_do_not_count_when_an_account_goes_on(queue: Queue, worker: int) 
     )
 
     assert sorted(row["id"] for row in queue.claim(worker, 2)) == [tasks[0], tasks[2]]
+
+
+@pytest.mark.usefixtures("fair")
+def test_account_without_a_place_is_found_behind_what_others_have_just_submitted(
+    queue: Queue, worker: int
+) -> None:
+    known, other = queue.add_account(), queue.add_account()
+    queue.run("INSERT INTO content_generation_tasks (account_id) SELECT %s FROM generate_series(1, 1500)", known)
+    remember_fair(queue, {"5": {str(known): ["2000-01-01T00:00:00Z", 0]}})
+    task = queue.add(account_id=other)
+
+    assert task in [row["id"] for row in queue.claim(worker, 2)]
