@@ -252,7 +252,7 @@ def test_error_inside_a_library_tells_where_the_handler_called_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("megabytes", [5, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("megabytes", [5, 50])
 def test_results_of_megabytes_are_stored(work_off: WorkOff, insert: Insert, row: Row, megabytes: int) -> None:
     id_ = insert()
     work_off(returning({"text": "x" * megabytes * 1_000_000}))

@@ -168,7 +168,7 @@ class Example:
         assert codes == [0] * len(codes), printed
 
 
-@pytest.fixture(params=["bash", pytest.param("node", marks=pytest.mark.slow)])
+@pytest.fixture(params=["bash", "node"])
 def example(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -176,7 +176,7 @@ def example(
     database: Connection,
     node_modules: Callable[[], Path],
 ) -> Iterator[Example]:
-    """The worker in Bash, and with --all the one in Node.js, which downloads its driver."""
+    """The worker in Bash, and the one in Node.js, which downloads its driver."""
     for program in {"bash": ("bash", "curl"), "node": ("node", "npm")}[request.param]:
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")

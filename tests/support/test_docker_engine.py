@@ -105,7 +105,7 @@ def test_testcontainers_asks_the_engine_that_was_found(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", ["0", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("processes", ["0", "2"])
 def test_engine_that_cannot_pull_is_named_and_an_embedded_server_takes_its_place(
     home: Path, tmp_path_factory: pytest.TempPathFactory, processes: str
 ) -> None:
