@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -159,3 +160,25 @@ def test_account_without_a_place_is_found_behind_what_others_have_just_submitted
     task = queue.add(account_id=other)
 
     assert task in [row["id"] for row in queue.claim(worker, 2)]
+
+
+def test_place_is_never_after_what_may_not_be_committed_yet(queue: Queue, worker: int) -> None:
+    account = queue.add_account()
+    queue.add(account_id=account)
+    remember(queue, {"5": {str(account): ["2000-01-01T00:00:00Z", 0]}})
+    assert len(queue.claim(worker)) == 1
+
+    place = datetime.fromisoformat(heads(queue)["5"][str(account)][0])
+
+    assert place <= queue.now() - timedelta(seconds=1)
+
+
+def test_places_are_forgotten_when_a_budget_refuses_tasks(queue: Queue, worker: int) -> None:
+    """The refused tasks lie before the places."""
+    refused, other = queue.add_account(monthly_budget=0), queue.add_account()
+    queue.add(account_id=refused, submitted_at="2001-01-01")
+    task = queue.add(account_id=other, submitted_at="2001-01-01")
+    remember(queue, {"5": {str(id_): ["2000-01-01T00:00:00Z", 0] for id_ in (refused, other)}})
+
+    assert [row["id"] for row in queue.claim(worker, 2)] == [task]
+    assert heads(queue) is None
