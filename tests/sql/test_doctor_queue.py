@@ -10,6 +10,17 @@ from tests.sql.doctor import found, long_ago, only
 from tests.support.queue import Queue
 
 
+def test_model_whose_price_is_new_has_one(queue: Queue) -> None:
+    """Its earlier usage has no cost."""
+    queue.run(
+        "INSERT INTO contentq.usage (account_id, category, model, day, attempts, prompt_tokens, "
+        "completion_tokens, cost) SELECT %s, '', 'm', (now() AT TIME ZONE 'UTC')::date - n, 1, 5, 5, n - 1 "
+        "FROM generate_series(1, 2) AS n",
+        queue.account,
+    )
+    assert found(queue) == []
+
+
 def test_model_without_a_price(queue: Queue) -> None:
     task = queue.add()
     queue.charge({task: '{"model": "free", "prompt_tokens": 10, "completion_tokens": 5}'})
