@@ -143,6 +143,18 @@ def test_list_is_read_in_parts_of_bounded_size(queue: Queue, monkeypatch: pytest
     assert scans(queue, everything).rows < 100
 
 
+def test_range_that_takes_too_long_is_left_to_the_next_page(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "FIRST_PART", 10)
+    slow = " WHERE %(beyond)s > 21 OR pg_sleep(5) IS NULL"
+    monkeypatch.setattr(browsing, "_PART", browsing._PART + slow)
+    fill(queue, 30, topic="Tea")
+
+    with queue.connection.transaction():
+        found = browsing.browse(queue.connection, Selector(), None, None, 50)
+
+    assert (len(found.tasks), found.before, found.is_cut) == (10, 21, True)
+
+
 def test_part_of_the_tasks_that_was_looked_through_is_told(
     client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
