@@ -306,13 +306,22 @@ COMMENT ON COLUMN contentq.gates.max_running IS 'Set by operators: how many task
 COMMENT ON COLUMN contentq.gates.peak IS
     'Learned: tasks per second that the provider accepted when refusals last cut the pace; NULL: no limit.';
 COMMENT ON COLUMN contentq.gates.grown IS
-    'Seconds in which the pace was the limit since it was cut; they determine how much it has grown.';
+    'Seconds in which the pace, or the cap, was the limit since it was cut; they determine how much it has grown.';
 COMMENT ON COLUMN contentq.gates.is_ramping IS
     'Whether the pace doubles each second because the limit is not well known yet.';
+COMMENT ON COLUMN contentq.gates.cap IS
+    'Learned: how many tasks of its workers may run at once; NULL: nothing learned, or a pace.';
+COMMENT ON COLUMN contentq.gates.cap_is_known IS 'Whether the provider has refused one more task than the cap in a trial.';
+COMMENT ON COLUMN contentq.gates.cap_was_refused IS
+    'Whether the provider has refused one more task once in this trial; the second time confirms the cap.';
+COMMENT ON COLUMN contentq.gates.cap_tried_at IS
+    'When a cap turned out to be no limit; the next one is tried a minute later at the earliest.';
 COMMENT ON COLUMN contentq.gates.cut_at IS
-    'When the pace was last cut, or restored after a trial; refusals of attempts that began earlier are not counted.';
+    'When the pace was last cut or a trial of the cap began, or when the pace was restored after a trial; refusals of attempts that began earlier are not counted.';
 COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had claimed at that time.';
 COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks per second; NULL: no limit.';
+COMMENT ON COLUMN contentq.gates.cut_running IS 'How many tasks ran at the last cut when the provider refused one more.';
+COMMENT ON COLUMN contentq.gates.most_running IS 'How many tasks ran at once at most since the last cut.';
 COMMENT ON COLUMN contentq.gates.cut_share IS
     'The share of calls refused before the cut, while it is not known whether the cut helped.';
 COMMENT ON COLUMN contentq.gates.cut_twice IS 'Whether the pace was cut a second time to find that out.';

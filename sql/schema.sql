@@ -4340,9 +4340,15 @@ CREATE TABLE contentq.gates (
     peak double precision,
     grown double precision DEFAULT 0 NOT NULL,
     is_ramping boolean DEFAULT false NOT NULL,
+    cap integer,
+    cap_is_known boolean DEFAULT false NOT NULL,
+    cap_was_refused boolean DEFAULT false NOT NULL,
+    cap_tried_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     cut_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     cut_calls bigint DEFAULT 0 NOT NULL,
     cut_from double precision,
+    cut_running integer,
+    most_running integer DEFAULT 0 NOT NULL,
     cut_share double precision,
     cut_twice boolean DEFAULT false NOT NULL,
     noise double precision DEFAULT 0 NOT NULL,
@@ -4407,15 +4413,31 @@ COMMENT ON COLUMN contentq.gates.peak IS 'Learned: tasks per second that the pro
 
 -- Name: COLUMN gates.grown; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.grown IS 'Seconds in which the pace was the limit since it was cut; they determine how much it has grown.';
+COMMENT ON COLUMN contentq.gates.grown IS 'Seconds in which the pace, or the cap, was the limit since it was cut; they determine how much it has grown.';
 
 -- Name: COLUMN gates.is_ramping; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.gates.is_ramping IS 'Whether the pace doubles each second because the limit is not well known yet.';
 
+-- Name: COLUMN gates.cap; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cap IS 'Learned: how many tasks of its workers may run at once; NULL: nothing learned, or a pace.';
+
+-- Name: COLUMN gates.cap_is_known; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cap_is_known IS 'Whether the provider has refused one more task than the cap in a trial.';
+
+-- Name: COLUMN gates.cap_was_refused; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cap_was_refused IS 'Whether the provider has refused one more task once in this trial; the second time confirms the cap.';
+
+-- Name: COLUMN gates.cap_tried_at; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cap_tried_at IS 'When a cap turned out to be no limit; the next one is tried a minute later at the earliest.';
+
 -- Name: COLUMN gates.cut_at; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON COLUMN contentq.gates.cut_at IS 'When the pace was last cut, or restored after a trial; refusals of attempts that began earlier are not counted.';
+COMMENT ON COLUMN contentq.gates.cut_at IS 'When the pace was last cut or a trial of the cap began, or when the pace was restored after a trial; refusals of attempts that began earlier are not counted.';
 
 -- Name: COLUMN gates.cut_calls; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4424,6 +4446,14 @@ COMMENT ON COLUMN contentq.gates.cut_calls IS 'How many tasks its workers had cl
 -- Name: COLUMN gates.cut_from; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.gates.cut_from IS 'The pace before the cut, in tasks per second; NULL: no limit.';
+
+-- Name: COLUMN gates.cut_running; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.cut_running IS 'How many tasks ran at the last cut when the provider refused one more.';
+
+-- Name: COLUMN gates.most_running; Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON COLUMN contentq.gates.most_running IS 'How many tasks ran at once at most since the last cut.';
 
 -- Name: COLUMN gates.cut_share; Type: COMMENT; Schema: contentq; Owner: -
 
@@ -4464,6 +4494,40 @@ COMMENT ON COLUMN contentq.gates.tokens_seen IS 'Tokens that tasks of its worker
 -- Name: COLUMN gates.folded_id; Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON COLUMN contentq.gates.folded_id IS 'The id of the last row of gate_events that this row includes.';
+
+-- Name: end_cap(contentq.gates, bigint, boolean, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.end_cap(gate contentq.gates, calls bigint, is_raised boolean, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF is_raised OR NOT gate.cap_is_known OR now_ < gate.cut_at + make_interval(secs => contentq.gate_cycle(gate.peak)) THEN
+        gate.cap_tried_at := now_;
+    END IF;
+    gate.grown := 0;
+    IF gate.cap_is_known THEN
+        gate.peak := greatest(
+            0.01,
+            (calls - gate.cut_calls - contentq.gate_refused(gate)) / greatest(1, extract(epoch FROM now_ - gate.cut_at)),
+            contentq.gate_rate(gate.key, now_),
+            contentq.gate_running(gate.key, now_ - interval '1050 milliseconds', now_ - interval '50 milliseconds')
+        );
+        gate.grown := CASE WHEN is_raised THEN 2 * contentq.gate_cycle(gate.peak) ELSE 0 END;
+    END IF;
+    gate.cap := NULL;
+    gate.cap_is_known := false;
+    gate.cap_was_refused := false;
+    gate.cut_running := NULL;
+    gate.cut_at := now_;
+    gate.cut_calls := calls;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION end_cap(gate contentq.gates, calls bigint, is_raised boolean, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.end_cap(gate contentq.gates, calls bigint, is_raised boolean, now_ timestamp with time zone) IS 'Internal: the row of a gate whose provider does not limit the tasks at once, or no longer to the learned cap.';
 
 -- Name: end_trial(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -5945,9 +6009,15 @@ BEGIN
         peak = folded.peak,
         grown = folded.grown,
         is_ramping = folded.is_ramping,
+        cap = folded.cap,
+        cap_is_known = folded.cap_is_known,
+        cap_was_refused = folded.cap_was_refused,
+        cap_tried_at = folded.cap_tried_at,
         cut_at = folded.cut_at,
         cut_calls = folded.cut_calls,
         cut_from = folded.cut_from,
+        cut_running = folded.cut_running,
+        most_running = folded.most_running,
         cut_share = folded.cut_share,
         cut_twice = folded.cut_twice,
         noise = folded.noise,
@@ -6142,6 +6212,24 @@ $$;
 
 COMMENT ON FUNCTION contentq.forget_worker(worker_id bigint) IS 'Internal: removes the row of a worker that no longer holds tasks.';
 
+-- Name: gate_cap(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.gate_cap(gate contentq.gates) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT least(
+        (gate_cap.gate).max_running,
+        (gate_cap.gate).cap
+            + greatest(0, 1 + floor(((gate_cap.gate).grown - 2 * contentq.gate_cycle((gate_cap.gate).peak)) / 0.5))::integer
+              * ceil(0.03 * (gate_cap.gate).cap)::integer
+    );
+$$;
+
+-- Name: FUNCTION gate_cap(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.gate_cap(gate contentq.gates) IS 'Internal: how many tasks of a gate may run at once, as set or learned; NULL: no limit.';
+
 -- Name: gate_closure_text(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.gate_closure_text(gate contentq.gates) RETURNS text
@@ -6223,15 +6311,20 @@ CREATE FUNCTION contentq.gate_pace(gate contentq.gates) RETURNS double precision
     SELECT least(
         (gate_pace.gate).requests_per_minute::float8 / 60,
         CASE
+            WHEN (gate_pace.gate).cap IS NOT NULL
+            THEN NULL
             WHEN (gate_pace.gate).is_ramping
             THEN (gate_pace.gate).peak
                  * power(2, least((gate_pace.gate).grown / greatest(1, 5 / (gate_pace.gate).peak), 30))
             ELSE (gate_pace.gate).peak
-                 * least(0.92 + 0.09 * c.cycles, 1.19)
-                 * power(2, least(greatest(0, c.cycles - 3) * 1.25, 30))
+                 * (0.92 + 0.09 * least(c.cycles, c.known))
+                 * power(2, least(greatest(0, c.cycles - c.known) * 1.25, 30))
         END
     )
-    FROM (SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles) AS c;
+    FROM (
+        SELECT (gate_pace.gate).grown / contentq.gate_cycle((gate_pace.gate).peak) AS cycles,
+               CASE WHEN (gate_pace.gate).cut_from > 1.5 * (gate_pace.gate).peak THEN 1.5 ELSE 3 END AS known
+    ) AS c;
 $$;
 
 -- Name: FUNCTION gate_pace(gate contentq.gates); Type: COMMENT; Schema: contentq; Owner: -
@@ -6277,7 +6370,7 @@ COMMENT ON FUNCTION contentq.gate_rate(key text, now_ timestamp with time zone) 
 
 -- Name: gate_refusals(contentq.gates, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint) RETURNS record
+CREATE FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint, OUT last_began_at timestamp with time zone) RETURNS record
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6285,7 +6378,8 @@ CREATE FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with
            count(*) FILTER (WHERE e.id > (gate_refusals.gate).folded_id),
            count(*) FILTER (WHERE e.began_at >= e.first_at),
            min(e.at),
-           min(e.calls)
+           min(e.calls),
+           max(e.began_at)
     FROM (
         SELECT e.*, min(e.at) OVER () AS first_at
         FROM (
@@ -6305,9 +6399,9 @@ CREATE FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with
     ) AS e;
 $$;
 
--- Name: FUNCTION gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint, OUT last_began_at timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint) IS 'Internal: sums up the refusals of a gate that its pace is judged by.';
+COMMENT ON FUNCTION contentq.gate_refusals(gate contentq.gates, since timestamp with time zone, now_ timestamp with time zone, OUT refused bigint, OUT new bigint, OUT refused_since bigint, OUT first_at timestamp with time zone, OUT first_calls bigint, OUT last_began_at timestamp with time zone) IS 'Internal: sums up the refusals of a gate that its pace is judged by.';
 
 -- Name: gate_refused(contentq.gates); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -6435,6 +6529,7 @@ DECLARE
     -- No notification arrives when a task ends or a probe is answered (but see note_answers()).
     look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
+    cap constant integer := contentq.gate_cap(gate);
     since timestamptz;
     totals record;
     expected float8;
@@ -6493,13 +6588,14 @@ BEGIN
         END IF;
     END IF;
 
-    IF gate.max_running IS NOT NULL THEN
+    IF cap IS NOT NULL THEN
         running := contentq.gate_running(gate.key)
             + coalesce(gate_state.unregistered, contentq.unregistered_running());
-        room := least(room, greatest(0, gate.max_running - running));
+        room := least(room, greatest(0, cap - running));
         IF room < 1 THEN
             next_in := look_again;
-            why := format('%s of %s running', running, gate.max_running);
+            why := format('%s of %s running', running, cap)
+                   || CASE WHEN gate.max_running <= cap THEN '' ELSE ', a limit learned from refusals' END;
         END IF;
     END IF;
 END;
@@ -6712,7 +6808,7 @@ BEGIN
     SELECT count(*) AS known,
            sum(CASE WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
                     -- Plus the turns that come meanwhile; none at a gate with max_running or while one task tries.
-                    WHEN j.max_running IS NULL AND NOT j.half_open
+                    WHEN contentq.gate_cap(j) IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
                     ELSE greatest(s.room, 1) END) AS room,
            min(s.next_in) FILTER (WHERE s.room < 1) AS next_in,
@@ -7203,6 +7299,31 @@ CREATE FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time 
 
 COMMENT ON FUNCTION contentq.is_ready(status text, scheduled_at timestamp with time zone, timeout_at timestamp with time zone, attempt integer) IS 'Internal: whether nothing in a task with these values keeps it from starting.';
 
+-- Name: judge_cap(contentq.gates, bigint, bigint, double precision, boolean, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.judge_cap(gate contentq.gates, calls bigint, refused bigint, claimed double precision, is_excess boolean, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF contentq.gate_cap(gate) > gate.cap THEN
+        gate.cap := contentq.gate_cap(gate) - ceil(0.03 * gate.cap)::integer;
+        gate.grown := CASE WHEN gate.cap_was_refused THEN 0 ELSE 2 * contentq.gate_cycle(gate.peak) - 0.6 END;
+        gate.cap_is_known := gate.cap_is_known OR gate.cap_was_refused;
+        gate.cap_was_refused := NOT gate.cap_was_refused;
+        gate.cut_at := now_;
+        gate.cut_calls := calls;
+    ELSIF is_excess OR refused >= 4 AND refused >= 0.5 * claimed THEN
+        gate := contentq.end_cap(gate, calls, false, now_);
+    END IF;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION judge_cap(gate contentq.gates, calls bigint, refused bigint, claimed double precision, is_excess boolean, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.judge_cap(gate contentq.gates, calls bigint, refused bigint, claimed double precision, is_excess boolean, now_ timestamp with time zone) IS 'Internal: the row of a gate with a learned cap after refused calls are evaluated.';
+
 -- Name: judge_gate(contentq.gates, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
 CREATE FUNCTION contentq.judge_gate(gate contentq.gates, now_ timestamp with time zone) RETURNS contentq.gates
@@ -7262,6 +7383,8 @@ DECLARE
     rate float8;
     accepted float8;
     deviations float8;
+    is_steep boolean;
+    former contentq.gates;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -7290,6 +7413,17 @@ BEGIN
     SELECT r.* INTO seen FROM contentq.gate_refusals(gate, gate.cut_at, now_) AS r;
     IF seen.new = 0 THEN
         RETURN gate;
+    END IF;
+
+    IF gate.cap IS NOT NULL THEN
+        claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
+        expected := claimed * greatest(1.5 * noise, small);
+        RETURN contentq.judge_cap(
+            gate, judge_refusals.calls, seen.refused_since, claimed,
+            seen.refused_since >= (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
+            AND seen.refused_since > expected + 3 * sqrt(expected),
+            now_
+        );
     END IF;
 
     IF gate.cut_share IS NOT NULL THEN
@@ -7331,8 +7465,11 @@ BEGIN
     -- pace worked. Without a limit, whether by chance or near a limit, a cut for less than most_noise would cost more than
     -- the refusals.
     expected := claimed * greatest(1.5 * noise, CASE WHEN pace IS NULL THEN most_noise ELSE small END);
+    -- Many refusals at once, at a pace that has just grown.
+    is_steep := is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
+                AND seen.refused_since >= 0.25 * claimed;
     deviations := CASE WHEN is_probing OR pace IS NULL THEN 1.5 ELSE 3 END;
-    IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
+    IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 WHEN is_steep THEN 3 ELSE 5 END)
         OR seen.refused_since <= expected + deviations * sqrt(expected)
     THEN
         RETURN gate;
@@ -7360,7 +7497,13 @@ BEGIN
                                        / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
     END IF;
     rate := greatest(rate, least(accepted, pace));
-    IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
+    IF is_steep THEN
+        -- Nearly every other call is refused as soon as the pace is above the limit of a provider that allows no bursts. The
+        -- limit is the pace at which that began.
+        former := gate;
+        former.grown := greatest(0, gate.grown - extract(epoch FROM now_ - seen.first_at));
+        rate := 0.96 * contentq.gate_pace(former);
+    ELSIF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
         -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
@@ -7385,7 +7528,7 @@ BEGIN
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
-    RETURN gate;
+    RETURN contentq.learn_cap(gate, pace IS NOT NULL, seen.last_began_at, now_);
 END;
 $$;
 
@@ -7565,6 +7708,40 @@ $$;
 -- Name: FUNCTION latest_batches(max_batches integer); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.latest_batches(max_batches integer) IS 'The names of the latest submitted batches, latest first, for: SELECT * FROM contentq.batches WHERE batch = ANY (ARRAY(SELECT contentq.latest_batches())).';
+
+-- Name: learn_cap(contentq.gates, boolean, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.learn_cap(gate contentq.gates, had_pace boolean, refused_at timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    running constant integer := contentq.gate_running(gate.key, '-infinity', refused_at - interval '1 microsecond');
+    -- Tasks whose end is not reported yet still count as running.
+    about constant float8 := greatest(1, 0.08 * running);
+BEGIN
+    IF had_pace
+        AND running > 0
+        AND abs(running - gate.cut_running) <= about
+        AND gate.most_running <= running + about
+        AND gate.cap_tried_at <= now_ - interval '1 minute'
+    THEN
+        gate.cap := running;
+        gate.cap_is_known := false;
+        gate.grown := contentq.gate_cycle(gate.peak);
+        gate.cut_share := NULL;
+        gate.is_ramping := false;
+    END IF;
+    gate.cut_running := running;
+    gate.most_running := 0;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION learn_cap(gate contentq.gates, had_pace boolean, refused_at timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.learn_cap(gate contentq.gates, had_pace boolean, refused_at timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the row of a gate after a cut, with a cap if its provider seems to limit the tasks at once.';
 
 -- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -10949,6 +11126,9 @@ DECLARE
     gate contentq.gates;
     state record;
     pace float8;
+    running integer;
+    cap integer;
+    is_limit boolean;
     limited float8 := 0;
 BEGIN
     SELECT g.* INTO gate FROM contentq.gates AS g WHERE g.key = spend_gate.key;
@@ -10956,7 +11136,7 @@ BEGIN
         RETURN;
     END IF;
     pace := contentq.gate_pace(gate);
-    IF pace IS NULL AND gate.tokens_per_minute IS NULL THEN
+    IF pace IS NULL AND gate.tokens_per_minute IS NULL AND gate.cap IS NULL THEN
         RETURN;
     END IF;
     PERFORM FROM contentq.gates AS g WHERE g.key = spend_gate.key FOR NO KEY UPDATE SKIP LOCKED;
@@ -10964,13 +11144,25 @@ BEGIN
         RETURN;
     END IF;
     SELECT s.* INTO state FROM contentq.gate_state(gate, now_) AS s;
-    IF taken >= floor(state.level + 1e-6) AND isfinite(gate.spent_at)
-        AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity')
-    THEN
-        -- Excludes time in which nothing started, for example while the database was down.
-        limited := least(extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / pace));
+    running := contentq.gate_running(gate.key);
+    IF gate.cap IS NULL THEN
+        gate.most_running := greatest(gate.most_running, running);
+        is_limit := taken >= floor(state.level + 1e-6) AND pace < coalesce(gate.requests_per_minute::float8 / 60, 'infinity');
+    ELSE
+        cap := contentq.gate_cap(gate);
+        is_limit := cap < coalesce(gate.max_running, 2147483647) AND running + taken >= cap;
     END IF;
-    gate.grown := gate.grown + limited;
+    IF is_limit AND isfinite(gate.spent_at) THEN
+        -- Excludes time in which nothing started, for example while the database was down.
+        limited := least(
+            extract(epoch FROM now_ - greatest(gate.spent_at, gate.opens_at)), greatest(1, 2 / coalesce(pace, gate.peak))
+        );
+    END IF;
+    IF gate.cap IS NULL THEN
+        gate.grown := gate.grown + limited;
+    ELSE
+        gate := contentq.try_cap(gate, limited, now_);
+    END IF;
     IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
         -- A trial also ends when nothing is refused any more and enough is known.
         IF contentq.judge_trial(
@@ -10985,6 +11177,14 @@ BEGIN
     SET level = greatest(0, coalesce(state.level, 1) - taken),
         grown = gate.grown,
         peak = gate.peak,
+        cap = gate.cap,
+        cap_is_known = gate.cap_is_known,
+        cap_was_refused = gate.cap_was_refused,
+        cap_tried_at = gate.cap_tried_at,
+        cut_running = gate.cut_running,
+        most_running = gate.most_running,
+        cut_at = gate.cut_at,
+        cut_calls = gate.cut_calls,
         cut_share = gate.cut_share,
         noise = gate.noise,
         noise_at = gate.noise_at,
@@ -11468,6 +11668,40 @@ $$;
 -- Name: FUNCTION touch_updated_at(); Type: COMMENT; Schema: contentq; Owner: -
 
 COMMENT ON FUNCTION contentq.touch_updated_at() IS 'Trigger: sets updated_at to the time of the transaction on every update. A task set to processing by hand belongs to no worker, and a task made ready by hand gets ready_at.';
+
+-- Name: try_cap(contentq.gates, double precision, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
+
+CREATE FUNCTION contentq.try_cap(gate contentq.gates, limited double precision, now_ timestamp with time zone) RETURNS contentq.gates
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    step constant float8 := 0.5;
+    steps constant integer := 3;
+    begins constant float8 := 2 * contentq.gate_cycle(gate.peak);
+    before constant integer := floor((gate.grown - begins) / step);
+    calls bigint;
+BEGIN
+    IF floor((gate.grown + limited - begins) / step) = before OR gate.grown + limited < begins THEN
+        gate.grown := gate.grown + limited;
+        RETURN gate;
+    END IF;
+    calls := (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t);
+    IF before >= 0 AND calls < gate.cut_calls + 3 THEN
+        RETURN gate;
+    ELSIF before >= 0 AND (gate.cap_was_refused OR before + 1 >= steps) THEN
+        RETURN contentq.end_cap(gate, calls, true, now_);
+    END IF;
+    gate.grown := begins + (greatest(before, -1) + 1) * step;
+    gate.cut_at := now_;
+    gate.cut_calls := calls;
+    RETURN gate;
+END;
+$$;
+
+-- Name: FUNCTION try_cap(gate contentq.gates, limited double precision, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+
+COMMENT ON FUNCTION contentq.try_cap(gate contentq.gates, limited double precision, now_ timestamp with time zone) IS 'Internal: the row of a gate with a learned cap after tasks were started: starts and continues trials of the cap.';
 
 -- Name: unended_task(text, bigint, bigint); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -12832,7 +13066,12 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
         END AS time_left,
     COALESCE(w.workers, (0)::bigint) AS workers,
     (COALESCE(w.running, (0)::numeric) + (COALESCE(i.running, (0)::bigint))::numeric) AS running,
-    g.max_running,
+    contentq.gate_cap(g.*) AS max_running,
+        CASE
+            WHEN (contentq.gate_cap(g.*) IS NULL) THEN NULL::text
+            WHEN (g.max_running <= contentq.gate_cap(g.*)) THEN 'set'::text
+            ELSE 'learned'::text
+        END AS max_running_is,
     round((contentq.gate_pace(g.*))::numeric, 2) AS pace,
         CASE
             WHEN (contentq.gate_pace(g.*) IS NULL) THEN NULL::text
@@ -12895,7 +13134,7 @@ CREATE VIEW contentq.gate_status WITH (security_invoker='true') AS
 
 -- Name: VIEW gate_status; Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, the pace in tasks per second and whether it was set or learned, calls that were refused or not answered in the last minute, and when and why the gate was last closed.';
+COMMENT ON VIEW contentq.gate_status IS 'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, how many tasks may run at once, the pace in tasks per second, whether each was set or learned, calls that were refused or not answered in the last minute, and when and why the gate was last closed.';
 
 -- Name: latency; Type: VIEW; Schema: contentq; Owner: -
 

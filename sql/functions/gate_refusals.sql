@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION contentq.gate_refusals(
     OUT new bigint,
     OUT refused_since bigint,
     OUT first_at timestamptz,
-    OUT first_calls bigint
+    OUT first_calls bigint,
+    OUT last_began_at timestamptz
 )
 LANGUAGE sql
 STABLE
@@ -22,7 +23,8 @@ AS $$
            count(*) FILTER (WHERE e.id > (gate_refusals.gate).folded_id),
            count(*) FILTER (WHERE e.began_at >= e.first_at),
            min(e.at),
-           min(e.calls)
+           min(e.calls),
+           max(e.began_at)
     FROM (
         SELECT e.*, min(e.at) OVER () AS first_at
         FROM (

@@ -31,6 +31,7 @@ DECLARE
     -- No notification arrives when a task ends or a probe is answered (but see note_answers()).
     look_again constant interval := interval '500 milliseconds';
     pace constant float8 := contentq.gate_pace(gate);
+    cap constant integer := contentq.gate_cap(gate);
     since timestamptz;
     totals record;
     expected float8;
@@ -89,13 +90,14 @@ BEGIN
         END IF;
     END IF;
 
-    IF gate.max_running IS NOT NULL THEN
+    IF cap IS NOT NULL THEN
         running := contentq.gate_running(gate.key)
             + coalesce(gate_state.unregistered, contentq.unregistered_running());
-        room := least(room, greatest(0, gate.max_running - running));
+        room := least(room, greatest(0, cap - running));
         IF room < 1 THEN
             next_in := look_again;
-            why := format('%s of %s running', running, gate.max_running);
+            why := format('%s of %s running', running, cap)
+                   || CASE WHEN gate.max_running <= cap THEN '' ELSE ', a limit learned from refusals' END;
         END IF;
     END IF;
 END;

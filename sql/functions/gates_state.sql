@@ -27,7 +27,7 @@ BEGIN
     SELECT count(*) AS known,
            sum(CASE WHEN s.room < 1 AND coalesce(s.next_in > early, true) THEN 0
                     -- Plus the turns that come meanwhile; none at a gate with max_running or while one task tries.
-                    WHEN j.max_running IS NULL AND NOT j.half_open
+                    WHEN contentq.gate_cap(j) IS NULL AND NOT j.half_open
                     THEN greatest(s.room, 1) + floor(coalesce(contentq.gate_pace(j), 0) * extract(epoch FROM early))::bigint
                     ELSE greatest(s.room, 1) END) AS room,
            min(s.next_in) FILTER (WHERE s.room < 1) AS next_in,

@@ -43,6 +43,8 @@ DECLARE
     rate float8;
     accepted float8;
     deviations float8;
+    is_steep boolean;
+    former contentq.gates;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
     IF used_up.until > gate.opens_at THEN
@@ -71,6 +73,17 @@ BEGIN
     SELECT r.* INTO seen FROM contentq.gate_refusals(gate, gate.cut_at, now_) AS r;
     IF seen.new = 0 THEN
         RETURN gate;
+    END IF;
+
+    IF gate.cap IS NOT NULL THEN
+        claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
+        expected := claimed * greatest(1.5 * noise, small);
+        RETURN contentq.judge_cap(
+            gate, judge_refusals.calls, seen.refused_since, claimed,
+            seen.refused_since >= (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
+            AND seen.refused_since > expected + 3 * sqrt(expected),
+            now_
+        );
     END IF;
 
     IF gate.cut_share IS NOT NULL THEN
@@ -112,8 +125,11 @@ BEGIN
     -- pace worked. Without a limit, whether by chance or near a limit, a cut for less than most_noise would cost more than
     -- the refusals.
     expected := claimed * greatest(1.5 * noise, CASE WHEN pace IS NULL THEN most_noise ELSE small END);
+    -- Many refusals at once, at a pace that has just grown.
+    is_steep := is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
+                AND seen.refused_since >= 0.25 * claimed;
     deviations := CASE WHEN is_probing OR pace IS NULL THEN 1.5 ELSE 3 END;
-    IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 ELSE 5 END)
+    IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 WHEN is_steep THEN 3 ELSE 5 END)
         OR seen.refused_since <= expected + deviations * sqrt(expected)
     THEN
         RETURN gate;
@@ -141,7 +157,13 @@ BEGIN
                                        / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
     END IF;
     rate := greatest(rate, least(accepted, pace));
-    IF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
+    IF is_steep THEN
+        -- Nearly every other call is refused as soon as the pace is above the limit of a provider that allows no bursts. The
+        -- limit is the pace at which that began.
+        former := gate;
+        former.grown := greatest(0, gate.grown - extract(epoch FROM now_ - seen.first_at));
+        rate := 0.96 * contentq.gate_pace(former);
+    ELSIF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
         AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
     THEN
         -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
@@ -166,7 +188,7 @@ BEGIN
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
-    RETURN gate;
+    RETURN contentq.learn_cap(gate, pace IS NOT NULL, seen.last_began_at, now_);
 END;
 $$;
 

@@ -18,7 +18,7 @@ ORDER BY gate_status.key
 \echo Gates with limits, in tasks a second:
 SET LOCAL search_path = pg_catalog, pg_temp\;
 SELECT key AS gate, state, concat_ws(' ', pace, pace_is) AS pace, tokens_per_minute AS tokens_a_minute,
-       concat_ws('/', running, max_running) AS running, refused, unanswered
+       concat_ws(' ', concat_ws('/', running, max_running), max_running_is) AS running, refused, unanswered
 FROM contentq.gate_status
 WHERE state <> 'closed'
   AND (num_nonnulls(pace, tokens_per_minute, max_running) > 0 OR refused + unanswered > 0)

@@ -15,7 +15,12 @@ SELECT
     END AS time_left,
     coalesce(w.workers, 0) AS workers,
     coalesce(w.running, 0) + coalesce(i.running, 0) AS running,
-    g.max_running,
+    contentq.gate_cap(g) AS max_running,
+    CASE
+        WHEN contentq.gate_cap(g) IS NULL THEN NULL
+        WHEN g.max_running <= contentq.gate_cap(g) THEN 'set'
+        ELSE 'learned'
+    END AS max_running_is,
     round(contentq.gate_pace(g)::numeric, 2) AS pace,
     CASE
         WHEN contentq.gate_pace(g) IS NULL THEN NULL
@@ -81,6 +86,6 @@ LEFT JOIN (
 ORDER BY g.opens_at > clock_timestamp() DESC NULLS LAST, s.room < 1 DESC NULLS LAST, k.key;
 
 COMMENT ON VIEW contentq.gate_status IS
-    'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, the pace in tasks per second '
-    'and whether it was set or learned, calls that were refused or not answered in the last minute, and when and why the '
+    'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, how many tasks may run at once, '
+    'the pace in tasks per second, whether each was set or learned, calls that were refused or not answered in the last minute, and when and why the '
     'gate was last closed.';

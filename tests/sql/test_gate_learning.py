@@ -309,7 +309,6 @@ def used_and_refused(fleet: Fleet, rate: float, warm_up: float = 10, measured: f
             0.06,
             id="windows of a second",
         ),
-        pytest.param({"at_once": 20}, 20, 0.88, 0.05, id="calls at once"),
     ],
 )
 def test_provider_is_used_to_its_limit_and_refuses_little(

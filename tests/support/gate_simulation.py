@@ -100,7 +100,8 @@ class Fleet:
 
     slots: slots per worker. seconds: duration of the next answer; tokens: its cost. says_nothing_left: refusals
     report that nothing is left until the time that they name. stalls: average seconds for which a worker stops
-    about once a second, as on a busy machine; afterwards it does at once everything that became due.
+    about once a second, as on a busy machine; afterwards it does at once everything that became due. late: average
+    seconds by which calls reach the provider later than the claim allows, by chance.
     """
 
     queue: Queue
@@ -112,6 +113,7 @@ class Fleet:
     tokens: Callable[[random.Random], float] = lambda chance: 0.0
     says_nothing_left: bool = False
     stalls: float = 0.0
+    late: float = 0.003
     chance: random.Random = field(default_factory=lambda: random.Random(11))
     now: float = 0.0
 
@@ -186,7 +188,7 @@ class Fleet:
             )
         for row in taken:
             # The response to the claim, the start of the handler, the way to the provider.
-            late = self._late(worker, 0.002 + self.chance.expovariate(1 / 0.003))
+            late = self._late(worker, 0.002 + self.chance.expovariate(1 / self.late))
             self._later(late, self._call(worker, row, self.now))
         if self._rows[worker]:
             waits = self.queue.values(

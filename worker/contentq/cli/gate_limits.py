@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 MOST = 1_000_000_000
 
 
-MAY_GO = ("closed_at", "unanswered", "opens_at", "refused", "workers", "tokens_per_minute", "pace_is")
+MAY_GO = (
+    "closed_at",
+    "unanswered",
+    "opens_at",
+    "refused",
+    "workers",
+    "tokens_per_minute",
+    "max_running_is",
+    "pace_is",
+)
 """Columns that are omitted first on a narrow terminal."""
 
 
@@ -65,7 +74,7 @@ def set_limits(ctx: click.Context, /, key: str, as_json: bool, **given: Any) -> 
     """Set the limits of a gate for all workers that have it.
 
     KEY is the key that workers name with --gate, or the host of their provider; * applies to every worker. Limits
-    that are not given stay unchanged, and so does the learned pace.
+    that are not given stay unchanged, and so does what was learned.
     """
     _set(ctx.obj, key, given_of(ctx, given), as_json)
 
@@ -75,7 +84,7 @@ def set_limits(ctx: click.Context, /, key: str, as_json: bool, **given: Any) -> 
 @json_option
 @click.pass_obj
 def unset(options: GlobalOptions, /, key: str, as_json: bool) -> None:
-    """Remove the limits of a gate. The learned pace stays."""
+    """Remove the limits of a gate. What was learned stays."""
     from contentq.queue.gates import LIMITS
 
     _set(options, key, dict.fromkeys(LIMITS), as_json)

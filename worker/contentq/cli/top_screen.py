@@ -198,7 +198,7 @@ def _worker(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gate(row: dict[str, Any]) -> dict[str, Any]:
-    most = "" if row["max_running"] is None else f"/{row['max_running']}"
+    most = "" if row["max_running"] is None else f"/{row['max_running']} {row['max_running_is']}"
     pace = None if row["pace"] is None else f"{row['pace']}/s {row['pace_is']}"
     why = None
     if row["state"] == "closed":

@@ -41,7 +41,7 @@ _SET_LIMITS = """
 _LIMITS = "SELECT requests_per_minute, tokens_per_minute, max_running FROM contentq.gates WHERE key = %s"
 _STATUS = "SELECT * FROM contentq.gate_status"
 _STATUS_AND_LIMITS = """
-    SELECT s.*, g.requests_per_minute, g.reason AS whole_reason
+    SELECT s.*, g.requests_per_minute, g.max_running AS max_running_set, g.reason AS whole_reason
     FROM contentq.gate_status AS s
     LEFT JOIN contentq.gates AS g ON g.key = s.key
     LIMIT %s"""

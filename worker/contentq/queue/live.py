@@ -93,8 +93,8 @@ _WORKERS = """
     LIMIT %s"""
 
 _GATES = """
-    SELECT v.key, v.state, v.opens_at, v.running, v.max_running, v.pace, v.pace_is, v.refused, v.unanswered,
-           v.reason,
+    SELECT v.key, v.state, v.opens_at, v.running, v.max_running, v.max_running_is, v.pace, v.pace_is,
+           v.refused, v.unanswered, v.reason,
            count(*) OVER () AS of_all
     FROM contentq.gate_status AS v
     ORDER BY v.state = 'closed' DESC, v.state = 'waits' DESC, v.key

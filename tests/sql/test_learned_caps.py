@@ -1,0 +1,140 @@
+"""How a gate learns that a provider limits the calls at once. Time is simulated in rows, without sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.support.gate_simulation import Fleet, Provider, between
+from tests.support.queue import Queue
+
+pytestmark = [pytest.mark.newest, pytest.mark.slow]
+
+
+def fleet(queue: Queue, shortest: float, longest: float, **provider: Any) -> Fleet:
+    """A fleet of three workers whose calls take between these times, in seconds."""
+
+    def seconds(chance: Random) -> float:
+        return chance.uniform(shortest, longest)
+
+    return Fleet(queue, Provider(**provider), seconds=seconds)
+
+
+def used_and_refused(fleet: Fleet, seconds: float, rate: float) -> tuple[float, float]:
+    """The share of the rate that was used in the next seconds, and the share of refused calls."""
+    fleet.run(seconds)
+    accepted, refused = (
+        between(times, fleet.now - seconds, fleet.now)
+        for times in (fleet.provider.accepted, fleet.provider.refused)
+    )
+    return accepted / (rate * seconds), refused / max(1, accepted + refused)
+
+
+def gate(queue: Queue) -> dict[str, Any]:
+    """The gate, as operators see it."""
+    (row,) = queue.rows("SELECT state, max_running, max_running_is, pace FROM contentq.gate_status")
+    return row
+
+
+@pytest.mark.parametrize(
+    ("at_once", "shortest", "longest", "most_refused"),
+    [
+        pytest.param(30, 1.7, 2.3, 0.04, id="many"),
+        pytest.param(30, 0.5, 3.5, 0.04, id="calls of very different length"),
+        # A trial costs three refusals, and one in thirty seconds is that share of two calls a second.
+        pytest.param(4, 1.0, 3.0, 0.07, id="few"),
+        pytest.param(20, 1.0, 1.0, 0.04, id="calls of equal length"),
+    ],
+)
+def test_calls_at_once_are_used_to_the_limit_and_seldom_refused(
+    queue: Queue, at_once: int, shortest: float, longest: float, most_refused: float
+) -> None:
+    calls = fleet(queue, shortest, longest, at_once=at_once)
+    calls.run(15)
+
+    used, refused = used_and_refused(calls, 30, at_once / ((shortest + longest) / 2))
+
+    assert used >= 0.92
+    assert refused <= most_refused
+    found = gate(queue)
+    assert found["max_running_is"] == "learned"
+    assert at_once - 1 <= found["max_running"] <= at_once + 1
+    assert found["pace"] is None
+
+
+def test_waiting_worker_is_told_about_a_learned_cap(queue: Queue) -> None:
+    calls = fleet(queue, 1.7, 2.3, at_once=30)
+    calls.run(20)
+    cap = gate(queue)["max_running"]
+    worker = queue.value("SELECT min(id) FROM contentq.workers")
+    running = queue.value("SELECT count(*) FROM content_generation_tasks WHERE status = 'processing'")
+    queue.run(
+        "UPDATE content_generation_tasks SET status = 'processing', worker_id = %s, attempt = attempt + 1, "
+        "started_at = clock_timestamp() WHERE id IN (SELECT id FROM content_generation_tasks "
+        "WHERE status = 'pending' ORDER BY id LIMIT %s)",
+        worker,
+        max(0, cap - running),
+    )
+
+    why = queue.waits_for(worker) or ""
+    assert f"{max(cap, running)} of {cap} running, a limit learned from refusals" in why
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "within"), [pytest.param(30, 15, 20, id="lower"), pytest.param(15, 30, 40, id="higher")]
+)
+def test_limit_of_calls_at_once_that_changes_is_found(queue: Queue, before: int, now: int, within: float) -> None:
+    calls = fleet(queue, 1.7, 2.3, at_once=before)
+    calls.run(20)
+
+    calls.provider.at_once = now
+    calls.run(within)
+    used, refused = used_and_refused(calls, 15, now / 2)
+
+    assert used >= 0.88
+    assert refused <= 0.1
+
+
+@pytest.mark.parametrize(
+    "length", [pytest.param((0.7, 1.3), id="similar"), pytest.param((0.1, 2.9), id="different")]
+)
+def test_provider_that_limits_the_rate_of_calls_of_different_length_gets_no_cap(
+    queue: Queue, length: tuple[float, float]
+) -> None:
+    calls = fleet(queue, *length, rate=20, burst=20)
+
+    known = []
+    for _ in range(40):
+        calls.run(1)
+        known.append(queue.value("SELECT coalesce(bool_or(cap_is_known), false) FROM contentq.gates"))
+
+    assert not any(known)
+
+
+def slower(chance: Random) -> float:
+    """The duration of a call, in seconds."""
+    return 2.5
+
+
+def faster(chance: Random) -> float:
+    """The duration of a call, in seconds."""
+    return 0.5
+
+
+@pytest.mark.parametrize("then", [slower, faster])
+def test_rate_that_looked_like_a_cap_is_used_when_calls_take_another_time(
+    queue: Queue, then: Callable[[Random], float]
+) -> None:
+    """With calls of equal length, a limit of the rate is one of the calls at once too."""
+    calls = fleet(queue, 1.0, 1.0, rate=20, burst=20)
+    calls.run(20)
+
+    calls.seconds = then
+    calls.run(25)
+    used, refused = used_and_refused(calls, 20, 20)
+
+    assert used >= 0.9
+    assert refused <= 0.06
