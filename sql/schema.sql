@@ -2665,7 +2665,7 @@ CREATE TABLE public.content_generation_tasks (
     CONSTRAINT content_generation_tasks_retry_count_check CHECK ((retry_count >= 0)),
     CONSTRAINT content_generation_tasks_revision_count_check CHECK ((revision_count >= 0)),
     CONSTRAINT content_generation_tasks_started_at_check CHECK ((isfinite(started_at) AND (((status)::text <> 'processing'::text) OR (started_at IS NOT NULL)))),
-    CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'processing'::character varying, 'completed'::character varying, 'failed'::character varying, 'timeout'::character varying])::text[]))),
+    CONSTRAINT content_generation_tasks_status_check CHECK (((status)::text = ANY ('{pending,processing,completed,failed,timeout}'::text[]))),
     CONSTRAINT content_generation_tasks_submitted_at_check CHECK (isfinite(submitted_at)),
     CONSTRAINT content_generation_tasks_task_id_check CHECK (((task_id)::text <> ''::text)),
     CONSTRAINT content_generation_tasks_updated_at_check CHECK (isfinite(updated_at))

@@ -296,7 +296,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
     return (
         UniqueConstraint("task_id", name=conv("content_generation_tasks_task_id_key")),
         CheckConstraint(
-            "status IN ('pending', 'processing', 'completed', 'failed', 'timeout')",
+            "status = ANY ('{pending,processing,completed,failed,timeout}')",
             name=conv("content_generation_tasks_status_check"),
         ),
         CheckConstraint("priority BETWEEN 1 AND 10", name=conv("content_generation_tasks_priority_check")),
