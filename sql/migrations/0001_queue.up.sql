@@ -136,9 +136,9 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     -- scheduled_at and timeout_at may be infinite, which means never.
     ('content_generation_tasks', 'submitted_at', 'check', 'CHECK (isfinite(submitted_at))', true),
     ('content_generation_tasks', 'started_at', 'check',
-     'CHECK (isfinite(started_at) AND (status <> ''processing'' OR started_at IS NOT NULL))', true),
+     'CHECK (coalesce(isfinite(started_at), status <> ''processing''))', true),
     ('content_generation_tasks', 'completed_at', 'check',
-     'CHECK (isfinite(completed_at) AND (status <> ''completed'' OR completed_at IS NOT NULL))', true),
+     'CHECK (coalesce(isfinite(completed_at), status <> ''completed''))', true),
     ('content_generation_tasks', 'created_at', 'check', 'CHECK (isfinite(created_at))', true),
     ('content_generation_tasks', 'updated_at', 'check', 'CHECK (isfinite(updated_at))', true),
     ('content_generation_tasks', 'cancel_requested_at', 'check', 'CHECK (isfinite(cancel_requested_at))', true),

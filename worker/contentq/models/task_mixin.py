@@ -305,11 +305,11 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         CheckConstraint("attempt >= 0", name=conv("content_generation_tasks_attempt_check")),
         CheckConstraint("isfinite(submitted_at)", name=conv("content_generation_tasks_submitted_at_check")),
         CheckConstraint(
-            "isfinite(started_at) AND (status <> 'processing' OR started_at IS NOT NULL)",
+            "coalesce(isfinite(started_at), status <> 'processing')",
             name=conv("content_generation_tasks_started_at_check"),
         ),
         CheckConstraint(
-            "isfinite(completed_at) AND (status <> 'completed' OR completed_at IS NOT NULL)",
+            "coalesce(isfinite(completed_at), status <> 'completed')",
             name=conv("content_generation_tasks_completed_at_check"),
         ),
         CheckConstraint("isfinite(created_at)", name=conv("content_generation_tasks_created_at_check")),
