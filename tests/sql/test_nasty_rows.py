@@ -60,11 +60,42 @@ def test_infinity_stays_what_it_means_where_it_means_never(queue: Queue, worker:
         ("attempt_errors", '[1, "x", null]'),
         ("attempt_errors", '{"message": "x"}'),
         ("attempt_errors", "null"),
+        ("attempt_errors", "1"),
+        ("attempt_errors", "{}"),
+        ("attempt_errors", "[{}, 1]"),
+        ("attempt_errors", "[[1]]"),
+        ("handler_state", "null"),
+        ("handler_state", "[]"),
+        ("handler_state", "[{}]"),
+        ("handler_state", '"{}"'),
+        ("handler_state", '{"text": "' + 8181 * "x" + '"}'),
     ],
 )
 def test_value_that_is_none_is_refused(queue: Queue, column: str, value: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation, match=f"content_generation_tasks_{column}_check"):
         queue.add(**{column: value})
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("progress", "-0"),
+        ("progress", "1"),
+        ("attempt_errors", "[]"),
+        ("attempt_errors", "[{}]"),
+        ("attempt_errors", '[{"message": []}, {"at": {}}]'),
+        ("handler_state", "{}"),
+        ("handler_state", '{"text": "' + 8180 * "x" + '"}'),
+        ("handler_state", None),
+        ("started_at", None),
+        ("completed_at", None),
+    ],
+)
+def test_value_at_a_limit_is_accepted(queue: Queue, column: str, value: str | None) -> None:
+    id_ = queue.add(**{column: value})
+
+    given = queue.value(f"SELECT {column} IS NOT NULL FROM content_generation_tasks WHERE id = %s", id_)
+    assert given == (value is not None)
 
 
 @pytest.mark.parametrize(

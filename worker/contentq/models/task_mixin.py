@@ -321,7 +321,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "result IS NULL OR result::jsonb IS NOT NULL", name=conv("content_generation_tasks_result_check")
         ),
         CheckConstraint(
-            "jsonb_typeof(attempt_errors) = 'array' AND NOT attempt_errors @? '$[*] ? (@.type() <> \"object\")'",
+            "attempt_errors @> '[]' AND NOT attempt_errors @? '$[*] ? (@.type() <> \"object\")'",
             name=conv("content_generation_tasks_attempt_errors_check"),
         ),
         CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
@@ -329,7 +329,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
         CheckConstraint("isfinite(gate_entered_at)", name=conv("content_generation_tasks_gate_entered_at_check")),
         CheckConstraint("isfinite(ready_at)", name=conv("content_generation_tasks_ready_at_check")),
         CheckConstraint(
-            "jsonb_typeof(handler_state) = 'object' AND octet_length(handler_state::text) <= 8192",
+            "handler_state @> '{}' AND octet_length(handler_state::text) <= 8192",
             name=conv("content_generation_tasks_handler_state_check"),
         ),
         CheckConstraint("task_id <> ''", name=conv("content_generation_tasks_task_id_check")),
