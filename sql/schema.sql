@@ -14228,7 +14228,7 @@ COMMENT ON TRIGGER content_generation_tasks_touch ON public.content_generation_t
 
 -- Name: content_generation_tasks content_generation_tasks_wake; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake AFTER INSERT ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) IS NOT NULL))) EXECUTE FUNCTION contentq.wake_workers();
 
 -- Name: TRIGGER content_generation_tasks_wake ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 
@@ -14236,7 +14236,7 @@ COMMENT ON TRIGGER content_generation_tasks_wake ON public.content_generation_ta
 
 -- Name: content_generation_tasks content_generation_tasks_wake_again; Type: TRIGGER; Schema: public; Owner: -
 
-CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (((old.status)::text <> 'pending'::text) OR (old.scheduled_at > clock_timestamp())) AND COALESCE((new.scheduled_at <= clock_timestamp()), true) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) = 'yes'::text))) EXECUTE FUNCTION contentq.wake_workers();
+CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again AFTER UPDATE ON public.content_generation_tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((new.status)::text = 'pending'::text) AND (((old.status)::text <> 'pending'::text) OR (old.scheduled_at > clock_timestamp())) AND COALESCE((new.scheduled_at <= clock_timestamp()), true) AND (current_setting('contentq.has_woken'::text, true) IS DISTINCT FROM 'yes'::text) AND (set_config('contentq.has_woken'::text, 'yes'::text, true) IS NOT NULL))) EXECUTE FUNCTION contentq.wake_workers();
 
 -- Name: TRIGGER content_generation_tasks_wake_again ON content_generation_tasks; Type: COMMENT; Schema: public; Owner: -
 

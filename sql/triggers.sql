@@ -128,7 +128,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake
     WHEN (
         NEW.status = 'pending'
         AND current_setting('contentq.has_woken', true) IS DISTINCT FROM 'yes'
-        AND set_config('contentq.has_woken', 'yes', true) = 'yes'
+        AND set_config('contentq.has_woken', 'yes', true) IS NOT NULL
     )
     EXECUTE FUNCTION contentq.wake_workers();
 
@@ -146,7 +146,7 @@ CREATE CONSTRAINT TRIGGER content_generation_tasks_wake_again
         AND (OLD.status <> 'pending' OR OLD.scheduled_at > clock_timestamp())
         AND coalesce(NEW.scheduled_at <= clock_timestamp(), true)
         AND current_setting('contentq.has_woken', true) IS DISTINCT FROM 'yes'
-        AND set_config('contentq.has_woken', 'yes', true) = 'yes'
+        AND set_config('contentq.has_woken', 'yes', true) IS NOT NULL
     )
     EXECUTE FUNCTION contentq.wake_workers();
 
