@@ -158,8 +158,8 @@ BEGIN
     END IF;
     rate := greatest(rate, least(accepted, pace));
     IF is_steep THEN
-        -- Nearly every other call is refused as soon as the pace is above the limit of a provider that allows no bursts. The
-        -- limit is the pace at which that began.
+        -- Every other call is refused as soon as the pace is above the limit of a provider that allows no bursts. The limit is
+        -- about the pace at which that began.
         former := gate;
         former.grown := greatest(0, gate.grown - extract(epoch FROM now_ - seen.first_at));
         rate := 0.96 * contentq.gate_pace(former);

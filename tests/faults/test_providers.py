@@ -61,11 +61,8 @@ SHORT = ("bucket", "window_1s", "random_10", "outage", "set_requests", "set_runn
 """The scenarios of the short form."""
 
 REACHED = {
-    # Calls arrive some milliseconds early or late and are refused: measured 0.71 to 0.80 and 2 %.
-    "bucket_of_one": Target(0.5, 0.08),
-    # The gate learns a rate, not a concurrency: 0.84 to 0.89 and 2 to 6 %, once 0.55.
-    "in_flight": Target(0.8, 0.1),
-    "in_flight_named": Target(0.8, 0.1),
+    # Calls arrive some milliseconds early or late and are refused: measured 0.76 to 0.85 and 2 to 4 %.
+    "bucket_of_one": Target(0.65, 0.08),
     # The gate learns a rate of calls, not of tokens: 0.60 to 0.91, 1 to 3 %.
     "tokens": Target(0.5, 0.05),
 }

@@ -243,7 +243,7 @@ def test_gates_and_accounts_that_are_paused_are_shown(full: Queue, show: Show) -
     ]
     assert limits == [
         ["gate", "state", "pace", "tokens_a_minute", "running", "refused", "unanswered"],
-        ["set", "open", "1.50 set", "", "0/4", "0", "0"],
+        ["set", "open", "1.50 set", "", "0/4 set", "0", "0"],
     ]
     assert accounts == [
         ["id", "name", "why", "until", "pending"],

@@ -101,12 +101,6 @@ FLEET = (
     Family(
         "contentq_gate_pace", "gauge", "Tasks per second that a gate allows; missing without a limit.", ("gate",)
     ),
-    Family(
-        "contentq_gate_max_running",
-        "gauge",
-        "Tasks that may run at once behind a gate, as set or learned; missing without a limit.",
-        ("gate",),
-    ),
     Family("contentq_gate_refused", "gauge", "Calls refused in the last minute.", ("gate",)),
     Family("contentq_gate_unanswered", "gauge", "Calls without an answer in the last minute.", ("gate",)),
     Family(

@@ -230,8 +230,6 @@ def _read_gates(connection: Connection, samples: Samples) -> None:
         samples.set("contentq_gate_unanswered", row["unanswered"], key)
         if row["pace"] is not None:
             samples.set("contentq_gate_pace", row["pace"], key)
-        if row["max_running"] is not None:
-            samples.set("contentq_gate_max_running", row["max_running"], key)
 
 
 def _read_workers(connection: Connection, samples: Samples) -> None:

@@ -90,7 +90,7 @@ def accounts(connection: Connection) -> list[dict[str, Any]]:
 
 
 def gates(connection: Connection) -> list[dict[str, Any]]:
-    """Returns the gates of the view gate_status: key, state, running, max_running, pace, refused, unanswered."""
+    """Returns the gates of the view gate_status: key, state, running, pace, refused, unanswered."""
     return read_rows(connection, _GATES, [MOST_GATES])
 
 
@@ -234,8 +234,7 @@ _ACCOUNTS = """
     LIMIT %s"""
 
 _GATES = """
-    SELECT g.key, g.state, g.running::bigint AS running, g.max_running, g.pace::float8 AS pace, g.refused,
-           g.unanswered
+    SELECT g.key, g.state, g.running::bigint AS running, g.pace::float8 AS pace, g.refused, g.unanswered
     FROM contentq.gate_status AS g
     LIMIT %s"""
 
