@@ -64,7 +64,7 @@ REACHED = {
     # Calls arrive some milliseconds early or late and are refused: measured 0.76 to 0.85 and 2 to 4 %.
     "bucket_of_one": Target(0.65, 0.08),
     # The gate learns a rate of calls, not of tokens: 0.50 to 0.91, 0 to 3 %.
-    "tokens": Target(0.45, 0.05),
+    "tokens": Target(0.5, 0.05),
 }
 """Scenarios that miss their target. The target remains; these bounds prevent a regression."""
 
