@@ -1,5 +1,5 @@
 -- Returns from a learned cap to a pace.
--- Called by: judge_cap(), and spend_gate() after a trial in which nothing was refused. Locks: nothing.
+-- Called by: judge_cap(), and try_cap() after a trial in which nothing was refused. Locks: nothing.
 -- Returns: the new row of the gate, not stored.
 -- is_raised: whether the provider allows more than the cap. Then a known cap means that it was raised, and the pace grows from
 -- above the rate of the tasks that run. Otherwise it is cut. A cap that was never confirmed leaves the pace as it was cut.

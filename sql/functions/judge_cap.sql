@@ -20,7 +20,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF contentq.gate_cap(gate) > gate.cap THEN
-        gate.cap := contentq.gate_cap(gate) - ceil(0.03 * gate.cap)::integer;
+        -- An operator's limit may have cut the step short.
+        gate.cap := greatest(gate.cap, contentq.gate_cap(gate) - ceil(0.03 * gate.cap)::integer);
         gate.grown := CASE WHEN gate.cap_was_refused THEN 0 ELSE 2 * contentq.gate_cycle(gate.peak) - 0.6 END;
         gate.cap_is_known := gate.cap_is_known OR gate.cap_was_refused;
         gate.cap_was_refused := NOT gate.cap_was_refused;

@@ -87,5 +87,5 @@ ORDER BY g.opens_at > clock_timestamp() DESC NULLS LAST, s.room < 1 DESC NULLS L
 
 COMMENT ON VIEW contentq.gate_status IS
     'Gates, closed ones first: opens_at (may be infinity), their workers and running tasks, how many tasks may run at once, '
-    'the pace in tasks per second, whether each was set or learned, calls that were refused or not answered in the last minute, and when and why the '
-    'gate was last closed.';
+    'the pace in tasks per second, whether each was set or learned, calls that were refused or not answered in the last '
+    'minute, and when and why the gate was last closed.';

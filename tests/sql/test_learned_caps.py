@@ -117,6 +117,17 @@ def test_provider_that_limits_the_rate_of_calls_of_different_length_gets_no_cap(
     assert not any(known)
 
 
+def test_refusal_in_a_trial_that_an_operator_has_cut_short_leaves_the_cap(queue: Queue) -> None:
+    worker = queue.register(gate="api.example")
+    queue.set_gate("api.example", max_running=101)
+    queue.run("UPDATE contentq.gates SET cap = 100, peak = 20, grown = 10, cut_at = '2001-01-01'")
+    queue.refuse(queue.running(worker), "api.example")
+
+    queue.claim(worker)
+
+    assert queue.value("SELECT cap FROM contentq.gates") == 100
+
+
 def slower(chance: Random) -> float:
     """The duration of a call, in seconds."""
     return 2.5
