@@ -128,6 +128,23 @@ def test_refusal_in_a_trial_that_an_operator_has_cut_short_leaves_the_cap(queue:
     assert queue.value("SELECT cap FROM contentq.gates") == 100
 
 
+def test_second_refusal_of_the_repeated_step_confirms_a_cap_and_one_refusal_does_not(queue: Queue) -> None:
+    """A provider whose window is used up refuses for a moment, too."""
+    worker = queue.register(gate="api.example")
+    queue.refuse(queue.running(worker), "api.example")
+    queue.claim(worker)
+    queue.run("UPDATE contentq.gates SET cap = 100, peak = 20, grown = 10")
+
+    known = []
+    for _ in range(2):
+        queue.run("UPDATE contentq.gates SET grown = 10")
+        queue.refuse(queue.running(worker), "api.example")
+        queue.claim(worker)
+        known.append(queue.value("SELECT cap_is_known FROM contentq.gates"))
+
+    assert known == [False, True]
+
+
 def slower(chance: Random) -> float:
     """The duration of a call, in seconds."""
     return 2.5
