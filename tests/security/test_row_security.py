@@ -29,7 +29,8 @@ OFF = "SELECT contentq.set_row_security(false)"
 GIVE = "INSERT INTO contentq.account_roles (role_name, account_id) VALUES (%s, %s)"
 
 STATE = """
-    SELECT c.oid::regclass::text, c.relrowsecurity, p.polname, p.polcmd, p.polroles::text,
+    SELECT c.oid::regclass::text, c.relrowsecurity, p.polname, p.polcmd,
+           ARRAY(SELECT r::regrole::text FROM unnest(p.polroles) AS r ORDER BY 1),
            pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
     FROM pg_class AS c LEFT JOIN pg_policy AS p ON p.polrelid = c.oid
     WHERE c.relrowsecurity ORDER BY 1, 3"""
@@ -436,14 +437,15 @@ def test_dump_that_is_restored_has_it(scene: Scene, server: Server) -> None:
     with server.databases.empty() as other:
         command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", other]
         subprocess.run(command, input=dump, capture_output=True, text=True, check=True)
-        restored = Queue(connect(other, plain=True))
-        assert restored.rows(STATE) == before
-        restored.run(f"SET ROLE {scene.logins.name('reader')}")
-        assert restored.values("SELECT name FROM public.accounts") == ["Mine"]
-        restored.run("RESET ROLE")
-        restored.connection.close()
-        scene.owner.run("DELETE FROM contentq.account_roles")
-        _drop_owned(other, scene.logins.names)
+        try:
+            with connect(other, plain=True) as connection:
+                restored = Queue(connection)
+                assert restored.rows(STATE) == before
+                restored.run(f"SET ROLE {scene.logins.name('reader')}")
+                assert restored.values("SELECT name FROM public.accounts") == ["Mine"]
+        finally:
+            scene.owner.run("DELETE FROM contentq.account_roles")
+            _drop_owned(other, scene.logins.names)
 
 
 def _drop_owned(dsn: str, names: list[str]) -> None:
