@@ -7529,7 +7529,7 @@ BEGIN
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
-    RETURN contentq.learn_cap(gate, pace IS NOT NULL, seen.last_began_at, now_);
+    RETURN contentq.learn_cap(gate, pace IS NOT NULL AND settled.refused > 0, seen.last_began_at, now_);
 END;
 $$;
 
@@ -7712,7 +7712,7 @@ COMMENT ON FUNCTION contentq.latest_batches(max_batches integer) IS 'The names o
 
 -- Name: learn_cap(contentq.gates, boolean, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.learn_cap(gate contentq.gates, had_pace boolean, refused_at timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gates
+CREATE FUNCTION contentq.learn_cap(gate contentq.gates, is_later boolean, refused_at timestamp with time zone, now_ timestamp with time zone) RETURNS contentq.gates
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -7722,7 +7722,7 @@ DECLARE
     -- Tasks whose end is not reported yet still count as running.
     about constant float8 := greatest(1, 0.08 * running);
 BEGIN
-    IF had_pace
+    IF is_later
         AND running > 0
         AND abs(running - gate.cut_running) <= about
         AND gate.most_running <= running + about
@@ -7740,9 +7740,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION learn_cap(gate contentq.gates, had_pace boolean, refused_at timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION learn_cap(gate contentq.gates, is_later boolean, refused_at timestamp with time zone, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.learn_cap(gate contentq.gates, had_pace boolean, refused_at timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the row of a gate after a cut, with a cap if its provider seems to limit the tasks at once.';
+COMMENT ON FUNCTION contentq.learn_cap(gate contentq.gates, is_later boolean, refused_at timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the row of a gate after a cut, with a cap if its provider seems to limit the tasks at once.';
 
 -- Name: leave_gate(bigint, bigint, integer, text, text, timestamp with time zone, text, text); Type: FUNCTION; Schema: contentq; Owner: -
 

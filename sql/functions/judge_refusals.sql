@@ -188,7 +188,7 @@ BEGIN
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
-    RETURN contentq.learn_cap(gate, pace IS NOT NULL, seen.last_began_at, now_);
+    RETURN contentq.learn_cap(gate, pace IS NOT NULL AND settled.refused > 0, seen.last_began_at, now_);
 END;
 $$;
 

@@ -1,13 +1,14 @@
 -- Checks after a cut whether a provider limits the tasks at once rather than their rate.
 -- Called by: judge_refusals(), with the gate as it is after the cut. Locks: nothing. Returns: the new row, not stored.
--- had_pace: whether a pace limited the gate before the cut. refused_at: when the newest refused attempt began.
+-- is_later: whether a pace limited the gate before, and the cut is no echo of the last one, when the same tasks ran.
+-- refused_at: when the newest refused attempt began.
 --
 -- It may if the provider refused at the same number of running tasks in two cuts in a row, and no more ran in between. The
 -- gate then has this cap in place of a pace. After a cycle, a trial shows whether it is right (see try_cap()). If not, the
 -- cut counts as usual, and the next try comes a minute later at the earliest.
 CREATE OR REPLACE FUNCTION contentq.learn_cap(
     gate contentq.gates,
-    had_pace boolean,
+    is_later boolean,
     refused_at timestamptz,
     now_ timestamptz
 )
@@ -21,7 +22,7 @@ DECLARE
     -- Tasks whose end is not reported yet still count as running.
     about constant float8 := greatest(1, 0.08 * running);
 BEGIN
-    IF had_pace
+    IF is_later
         AND running > 0
         AND abs(running - gate.cut_running) <= about
         AND gate.most_running <= running + about

@@ -125,7 +125,7 @@ def test_first_limit_is_no_lower_than_the_rate_at_which_the_running_tasks_starte
 
     held(queue, worker, 1)
 
-    # 150 have started within 3 seconds, or more on a busy machine. The 10 that were accepted last would tell 10 per second.
+    # 150 have started within 3 seconds, or more on a busy machine. The 10 that were accepted last would tell 10/s.
     assert 25 <= state(queue, "contentq.gate_pace(gates)") <= 55
 
 

@@ -117,6 +117,17 @@ def test_provider_that_limits_the_rate_of_calls_of_different_length_gets_no_cap(
     assert not any(known)
 
 
+@pytest.mark.parametrize("seed", [0, 4])
+def test_two_cuts_at_the_start_before_any_call_has_ended_are_no_cap(queue: Queue, seed: int) -> None:
+    """The calls that a bucket has let through still run at the second cut, whatever the provider limits."""
+    provider = Provider(rate=2, burst=2, chance=Random(seed + 100))
+    calls = Fleet(queue, provider, seconds=lambda chance: chance.uniform(4, 8), chance=Random(seed))
+
+    calls.run(3)
+
+    assert queue.values("SELECT cap FROM contentq.gates") == [None]
+
+
 def test_refusal_in_a_trial_that_an_operator_has_cut_short_leaves_the_cap(queue: Queue) -> None:
     worker = queue.register(gate="api.example")
     queue.set_gate("api.example", max_running=101)
