@@ -197,6 +197,32 @@ def test_pace_that_was_cut_by_far_too_little_is_cut_again_at_once(queue: Queue) 
     assert state(queue, "peak") < 500
 
 
+@pytest.mark.parametrize(("cut_from", "pace"), [(25, 22.5), (40, 42.2)], ids=["a little", "by half"])
+def test_pace_doubles_sooner_after_a_cut_by_more_than_a_third(queue: Queue, cut_from: float, pace: float) -> None:
+    queue.run("SELECT contentq.add_gate(%s)", GATE)
+    queue.run("UPDATE contentq.gates SET peak = 20, cut_from = %s, grown = 11.5", cut_from)
+
+    assert round(state(queue, "contentq.gate_pace(gates)"), 1) == pace
+
+
+def test_provider_without_bursts_is_cut_to_about_the_pace_at_which_it_began_to_refuse(queue: Queue) -> None:
+    """It then refuses every other call; the calls that it accepts are far fewer than it would at a lower pace."""
+    worker = queue.register(gate=GATE)
+    queue.run("SELECT contentq.add_gate(%s)", GATE)
+    queue.run("UPDATE contentq.gates SET peak = 20, grown = 6, cut_at = clock_timestamp() - '6 s'::interval")
+    pace = state(queue, "contentq.gate_pace(gates)")
+
+    tried: list[Held] = []
+    while state(queue, "peak") == 20:
+        queue.let_gate_time_pass(0.05)
+        tried += (claimed := held(queue, worker, 1))
+        if claimed and len(tried) % 2:
+            queue.refuse(claimed[0], GATE)
+        assert len(tried) < 30
+
+    assert 0.94 * pace <= state(queue, "peak") <= pace
+
+
 def test_nothing_left_closes_the_gate_until_then(queue: Queue) -> None:
     worker = queue.register(gate=GATE)
     task, *_ = held(queue, worker, 30)
