@@ -1,14 +1,17 @@
 """Clusters, workers and a proxy for the fault suite, and the report of its measurements.
 
-`make faults` runs the short form; FAULTS_MINUTES=30 make faults repeats the torture for that many minutes.
+`make faults` runs the short form in two processes; FAULTS_MINUTES=30 make faults repeats the torture for that many
+minutes, in one process.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +36,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Sends the measurements of one of several processes."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["contentq_figures"] = FIGURES.as_sent()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Receives them."""
+    if sent := getattr(node, "workeroutput", {}).get("contentq_figures"):
+        FIGURES.add(sent)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs tests marked `long` only in the long form."""
     if not os.environ.get("FAULTS_MINUTES"):
@@ -40,6 +56,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(reason)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets modules with NEEDS_THE_MACHINE, which measure, run while the other process waits."""
+    if not hasattr(request.config, "workerinput"):
+        yield
+        return
+    how = fcntl.LOCK_EX if getattr(request.module, "NEEDS_THE_MACHINE", False) else fcntl.LOCK_SH
+    with (tmp_path_factory.getbasetemp().parent / "machine").open("w") as lock:
+        fcntl.flock(lock, how)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from typing import Any
 
 
 class Figures:
@@ -16,6 +17,19 @@ class Figures:
 
     def __bool__(self) -> bool:
         return bool(self._seconds or self._counts or self._lines)
+
+    def as_sent(self) -> list[Any]:
+        """All of them, for another process."""
+        return [dict(self._seconds), dict(self._counts), self._lines]
+
+    def add(self, sent: list[Any]) -> None:
+        """Adds the figures of another process."""
+        seconds, counts, lines = sent
+        for what, each in seconds.items():
+            self.took(what, *each)
+        for what, number in counts.items():
+            self.counted(what, number)
+        self._lines += lines
 
     def took(self, what: str, *seconds: float) -> None:
         """Records a duration."""

@@ -18,6 +18,8 @@ from tests.support.cluster import Cluster
 from tests.support.databases import Databases
 from tests.support.programs import Programs
 
+NEEDS_THE_MACHINE = True
+
 AT_ONCE = 3
 """Concurrent scenarios: calls mostly wait, but the workers' programs must start."""
 

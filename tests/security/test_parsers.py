@@ -202,8 +202,8 @@ def growth(
 ) -> str | None:
     """A sentence that describes growth beyond linear, or None."""
     n = 1_000
-    while n < longest // 2 and seconds(parser, make(n), 2) < MEASURABLE:
-        n *= 2
+    while n < longest // 2 and seconds(parser, make(n)) < MEASURABLE:
+        n = min(4 * n, longest // 2)
     said = None
     for number in runs:  # measured again, because the machine is shared
         once, twice = seconds(parser, make(n), number), seconds(parser, make(2 * n), number)
