@@ -50,7 +50,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs tests marked `long` only in the long form."""
+    """Runs tests marked `long` only in the long form, and modules with NEEDS_THE_MACHINE first."""
+    items.sort(key=lambda item: not getattr(getattr(item, "module", None), "NEEDS_THE_MACHINE", False))
     if not os.environ.get("FAULTS_MINUTES"):
         reason = pytest.mark.skip(reason="only in the long form: FAULTS_MINUTES=30 make faults")
         for item in items:
