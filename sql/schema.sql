@@ -2651,7 +2651,7 @@ CREATE TABLE public.content_generation_tasks (
     traceparent character varying(55),
     ready_at timestamp with time zone,
     CONSTRAINT content_generation_tasks_attempt_check CHECK ((attempt >= 0)),
-    CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((attempt_errors @> '[]'::jsonb) AND (NOT (attempt_errors @? '$[*]?(@.type() != "object")'::jsonpath)))),
+    CONSTRAINT content_generation_tasks_attempt_errors_check CHECK (((attempt_errors @? 'strict $[*].*'::jsonpath) IS NOT NULL)),
     CONSTRAINT content_generation_tasks_cancel_requested_at_check CHECK (isfinite(cancel_requested_at)),
     CONSTRAINT content_generation_tasks_completed_at_check CHECK (COALESCE(isfinite(completed_at), ((status)::text <> 'completed'::text))),
     CONSTRAINT content_generation_tasks_created_at_check CHECK (isfinite(created_at)),

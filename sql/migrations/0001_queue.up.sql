@@ -145,14 +145,14 @@ INSERT INTO contentq.needed_constraints (tab, col, kind, definition, on_existing
     -- json accepts \u0000, lone surrogates and unlimited nesting as text, and then fails in readers that use ->>. What
     -- jsonb can store, everyone can read.
     ('content_generation_tasks', 'result', 'check', 'CHECK (result IS NULL OR result::jsonb IS NOT NULL)', true),
-    -- Of all JSON values, only an array contains an empty array, and only an object an empty object.
+    -- The path is an error, and the condition NULL, unless it is an array of objects.
     ('content_generation_tasks', 'attempt_errors', 'check',
-     'CHECK (attempt_errors @> ''[]'' AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')', true),
+     'CHECK ((attempt_errors @? ''strict $[*].*'') IS NOT NULL)', true),
     ('content_generation_tasks', 'progress', 'check', 'CHECK (progress BETWEEN ''0'' AND ''1'')', true),
     ('content_generation_tasks', 'revision_count', 'check', 'CHECK (revision_count >= 0)', true),
     ('content_generation_tasks', 'gate_entered_at', 'check', 'CHECK (isfinite(gate_entered_at))', true),
     ('content_generation_tasks', 'ready_at', 'check', 'CHECK (isfinite(ready_at))', true),
-    -- A claim returns it with up to a thousand tasks.
+    -- A claim returns it with up to a thousand tasks. Of all JSON values, only an object contains an empty object.
     ('content_generation_tasks', 'handler_state', 'check',
      'CHECK (handler_state @> ''{}'' AND octet_length(handler_state::text) <= 8192)', true);
 
@@ -452,8 +452,7 @@ BEGIN
                 (16, 'ready_at', 'an infinite ready_at', 'NOT isfinite(ready_at)'),
                 (17, 'progress', 'a progress outside 0 to 1', 'NOT progress BETWEEN 0 AND 1'),
                 (18, 'attempt_errors', 'attempt_errors that are not an array of objects',
-                 'NOT (jsonb_typeof(attempt_errors) = ''array'' '
-                 'AND NOT attempt_errors @? ''$[*] ? (@.type() <> "object")'')'),
+                 'attempt_errors IS NOT NULL AND (attempt_errors @? ''strict $[*].*'') IS NULL'),
                 (19, 'handler_state', 'a handler_state that is not an object of up to 8192 bytes',
                  'NOT (jsonb_typeof(handler_state) = ''object'' AND octet_length(handler_state::text) <= 8192)'),
                 (20, 'account_id', 'no account_id', 'account_id IS NULL'),

@@ -64,6 +64,8 @@ def test_infinity_stays_what_it_means_where_it_means_never(queue: Queue, worker:
         ("attempt_errors", "{}"),
         ("attempt_errors", "[{}, 1]"),
         ("attempt_errors", "[[1]]"),
+        ("attempt_errors", "[[]]"),
+        ("attempt_errors", '[[{"message": "x"}]]'),
         ("handler_state", "null"),
         ("handler_state", "[]"),
         ("handler_state", "[{}]"),

@@ -321,7 +321,7 @@ def task_constraints_and_indexes() -> tuple[Any, ...]:
             "result IS NULL OR result::jsonb IS NOT NULL", name=conv("content_generation_tasks_result_check")
         ),
         CheckConstraint(
-            "attempt_errors @> '[]' AND NOT attempt_errors @? '$[*] ? (@.type() <> \"object\")'",
+            "(attempt_errors @? 'strict $[*].*') IS NOT NULL",
             name=conv("content_generation_tasks_attempt_errors_check"),
         ),
         CheckConstraint("progress BETWEEN '0' AND '1'", name=conv("content_generation_tasks_progress_check")),
