@@ -90,7 +90,7 @@ test: $(VENV)/dev-installed ## run the quick tests (ARGS='-k claim' for some)
 test-all: $(VENV)/dev-installed ## run all tests: also slow ones, and tests/sql on the oldest PostgreSQL
 	@$(PY) -m pytest --ignore=tests/faults --all-servers $(PARALLEL) $(ARGS)
 
-faults: $(VENV)/dev-installed ## break things on purpose, 4 minutes (or FAULTS_MINUTES=30)
+faults: $(VENV)/dev-installed ## break things on purpose, 5 minutes (or FAULTS_MINUTES=30)
 	@$(PY) -m pytest tests/faults $(if $(FAULTS_MINUTES),,-n 2 --dist loadfile) $(ARGS)
 
 lint: $(VENV)/dev-installed ## run ruff, mypy and codespell
