@@ -435,9 +435,9 @@ def test_dump_that_is_restored_has_it(scene: Scene, server: Server) -> None:
     dump = programs.dump(scene.dsn)
 
     with server.databases.empty() as other:
-        command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", other]
-        subprocess.run(command, input=dump, capture_output=True, text=True, check=True)
         try:
+            command = [str(client("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", other]
+            subprocess.run(command, input=dump, capture_output=True, text=True, check=True)
             with connect(other, plain=True) as connection:
                 restored = Queue(connection)
                 assert restored.rows(STATE) == before

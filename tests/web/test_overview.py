@@ -159,7 +159,7 @@ def test_page_is_quick_on_a_large_queue(client: Client, queue: Queue) -> None:
     queue.run(
         "INSERT INTO content_generation_tasks (account_id, priority, status, started_at, completed_at) "
         "SELECT %s, 1 + n %% 10, CASE WHEN n %% 4 = 0 THEN 'pending' ELSE 'completed' END, now(), "
-        "CASE WHEN n %% 4 > 0 THEN now() - n * interval '5 milliseconds' END FROM generate_series(1, 200000) AS n",
+        "CASE WHEN n %% 4 > 0 THEN now() - n * interval '5 milliseconds' END FROM generate_series(1, 500000) AS n",
         queue.account,
     )
     queue.run("VACUUM ANALYZE content_generation_tasks")
