@@ -4502,7 +4502,7 @@ CREATE FUNCTION contentq.end_cap(gate contentq.gates, calls bigint, is_raised bo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
-    IF is_raised OR NOT gate.cap_is_known OR now_ < gate.cut_at + make_interval(secs => contentq.gate_cycle(gate.peak)) THEN
+    IF is_raised OR NOT gate.cap_is_known THEN
         gate.cap_tried_at := now_;
     END IF;
     gate.grown := 0;
@@ -6535,6 +6535,7 @@ DECLARE
     expected float8;
     allowed float8;
     running integer;
+    refused integer;
 BEGIN
     room := 2147483647;
     IF gate.opens_at > now_ THEN
@@ -6591,10 +6592,24 @@ BEGIN
     IF cap IS NOT NULL THEN
         running := contentq.gate_running(gate.key)
             + coalesce(gate_state.unregistered, contentq.unregistered_running());
-        room := least(room, greatest(0, cap - running));
+        -- A refused call takes its place for a moment more: the next one would be refused as well.
+        refused := CASE WHEN gate.cap IS NULL THEN 0 ELSE (
+            SELECT count(*)
+            FROM (
+                SELECT e.at, e.kind
+                FROM contentq.gate_events AS e
+                WHERE e.key = gate.key
+                ORDER BY e.key DESC, e.id DESC
+                LIMIT cap
+            ) AS e
+            WHERE e.at > now_ - look_again
+              AND e.kind <> 'unanswered'
+        ) END;
+        room := least(room, greatest(0, cap - running - refused));
         IF room < 1 THEN
             next_in := look_again;
             why := format('%s of %s running', running, cap)
+                   || CASE WHEN refused > 0 THEN format(', %s refused a moment ago', refused) ELSE '' END
                    || CASE WHEN gate.max_running <= cap THEN '' ELSE ', a limit learned from refusals' END;
         END IF;
     END IF;
@@ -7305,10 +7320,15 @@ CREATE FUNCTION contentq.judge_cap(gate contentq.gates, calls bigint, refused bi
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+DECLARE
+    -- As in gate_cap().
+    step constant integer := ceil(0.03 * gate.cap);
 BEGIN
-    IF contentq.gate_cap(gate) > gate.cap THEN
+    IF contentq.gate_cap(gate) > gate.cap AND calls - gate.cut_calls > 3 + 2 * step THEN
+        gate := contentq.end_cap(gate, calls, false, now_);
+    ELSIF contentq.gate_cap(gate) > gate.cap THEN
         -- An operator's limit may have cut the step short.
-        gate.cap := greatest(gate.cap, contentq.gate_cap(gate) - ceil(0.03 * gate.cap)::integer);
+        gate.cap := greatest(gate.cap, contentq.gate_cap(gate) - step);
         gate.grown := CASE WHEN gate.cap_was_refused THEN 0 ELSE 2 * contentq.gate_cycle(gate.peak) - 0.6 END;
         gate.cap_is_known := gate.cap_is_known OR gate.cap_was_refused;
         gate.cap_was_refused := NOT gate.cap_was_refused;
@@ -7384,7 +7404,9 @@ DECLARE
     rate float8;
     accepted float8;
     deviations float8;
+    is_early boolean;
     is_steep boolean;
+    has_doubled boolean;
     former contentq.gates;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
@@ -7429,7 +7451,7 @@ BEGIN
 
     IF gate.cut_share IS NOT NULL THEN
         claimed := greatest(judge_refusals.calls - gate.cut_calls, seen.refused);
-        CASE contentq.judge_trial(gate, claimed, seen.refused)
+        CASE contentq.judge_trial(gate, judge_refusals.calls, now_)
             WHEN 'goes on' THEN
                 RETURN gate;
             WHEN 'real' THEN
@@ -7455,11 +7477,12 @@ BEGIN
     END IF;
 
     SELECT r.* INTO settled FROM contentq.gate_refusals(gate, gate.cut_at + interval '1 second', now_) AS r;
-    IF settled.refused > 0 THEN
+    is_early := settled.refused = 0;
+    IF NOT is_early THEN
         seen := settled;
     END IF;
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
-    IF settled.refused = 0 AND (claimed < 20 OR seen.refused_since <= 0.5 * claimed) THEN
+    IF is_early AND (claimed < 20 OR seen.refused_since <= 0.5 * claimed) THEN
         RETURN gate;
     END IF;
     -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
@@ -7469,6 +7492,7 @@ BEGIN
     -- Many refusals at once, at a pace that has just grown.
     is_steep := is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
                 AND seen.refused_since >= 0.25 * claimed;
+    has_doubled := is_probing AND NOT gate.is_ramping AND pace >= 1.25 * gate.peak;
     deviations := CASE WHEN is_probing OR pace IS NULL THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 WHEN is_steep THEN 3 ELSE 5 END)
         OR seen.refused_since <= expected + deviations * sqrt(expected)
@@ -7497,16 +7521,15 @@ BEGIN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
                                        / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
     END IF;
-    rate := greatest(rate, least(accepted, pace));
-    IF is_steep THEN
-        -- Every other call is refused as soon as the pace is above the limit of a provider that allows no bursts. The limit is
-        -- about the pace at which that began.
+    rate := greatest(rate, least(accepted, pace), CASE WHEN is_early THEN 0.5 * pace END);
+    IF is_steep OR has_doubled THEN
+        -- The limit is about the pace at which the refusals began. A provider that allows no bursts refuses every other call as
+        -- soon as the pace is above it, and a pace that doubles is far above it when enough calls were refused. A provider that
+        -- counts the calls of a second refuses the last ones.
         former := gate;
-        former.grown := greatest(0, gate.grown - extract(epoch FROM now_ - seen.first_at));
-        rate := 0.96 * contentq.gate_pace(former);
-    ELSIF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
-        AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
-    THEN
+        former.grown := greatest(0, gate.grown - seconds - 1);
+        rate := CASE WHEN is_steep THEN contentq.gate_pace(former) ELSE least(rate, contentq.gate_pace(former)) END;
+    ELSIF is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN
         -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
         -- pace, not to the clock: late workers start a little less than the pace allows.
         rate := gate.peak * (0.92 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
@@ -7525,11 +7548,12 @@ BEGIN
     gate.grown := 0;
     -- In this case little is known about what the provider would have accepted.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
+        AND (pace IS NULL AND seconds < 1
+             OR NOT is_early AND seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
-    RETURN contentq.learn_cap(gate, pace IS NOT NULL AND settled.refused > 0, seen.last_began_at, now_);
+    RETURN contentq.learn_cap(gate, pace IS NOT NULL AND NOT is_early, seen.last_began_at, now_);
 END;
 $$;
 
@@ -7537,15 +7561,23 @@ $$;
 
 COMMENT ON FUNCTION contentq.judge_refusals(gate contentq.gates, calls bigint, last_answered timestamp with time zone, now_ timestamp with time zone) IS 'Internal: the row of a gate after refused calls are evaluated for its pace.';
 
--- Name: judge_trial(contentq.gates, double precision, double precision); Type: FUNCTION; Schema: contentq; Owner: -
+-- Name: judge_trial(contentq.gates, bigint, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
-CREATE FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE
+CREATE FUNCTION contentq.judge_trial(gate contentq.gates, calls bigint, now_ timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
+    echo constant float8 := 1;
     enough constant float8 := 8;
     most_noise constant float8 := 0.2;
+    seconds constant float8 := extract(epoch FROM now_ - gate.cut_at);
+    refused constant bigint := (
+        SELECT r.refused FROM contentq.gate_refusals(gate, gate.cut_at + make_interval(secs => echo), now_) AS r
+    );
+    claimed constant float8 := greatest(
+        refused, (judge_trial.calls - gate.cut_calls) * greatest(0, 1 - echo / greatest(seconds, echo))
+    );
     expected constant float8 := gate.cut_share * claimed;
 BEGIN
     RETURN CASE
@@ -7557,9 +7589,9 @@ BEGIN
 END;
 $$;
 
--- Name: FUNCTION judge_trial(gate contentq.gates, claimed double precision, refused double precision); Type: COMMENT; Schema: contentq; Owner: -
+-- Name: FUNCTION judge_trial(gate contentq.gates, calls bigint, now_ timestamp with time zone); Type: COMMENT; Schema: contentq; Owner: -
 
-COMMENT ON FUNCTION contentq.judge_trial(gate contentq.gates, claimed double precision, refused double precision) IS 'Internal: whether a cut of a gate''s pace changed what its provider refuses.';
+COMMENT ON FUNCTION contentq.judge_trial(gate contentq.gates, calls bigint, now_ timestamp with time zone) IS 'Internal: whether a cut of a gate''s pace changed what its provider refuses.';
 
 -- Name: judge_unanswered(contentq.gates, bigint, timestamp with time zone, timestamp with time zone); Type: FUNCTION; Schema: contentq; Owner: -
 
@@ -11166,9 +11198,7 @@ BEGIN
     END IF;
     IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
         -- A trial also ends when nothing is refused any more and enough is known.
-        IF contentq.judge_trial(
-            gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
-        ) = 'real' THEN
+        IF contentq.judge_trial(gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t), now_) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
             gate.grown := 0.08 / 0.09 * contentq.gate_cycle(gate.peak);

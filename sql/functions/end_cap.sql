@@ -3,7 +3,7 @@
 -- Returns: the new row of the gate, not stored.
 -- is_raised: whether the provider allows more than the cap. Then a known cap means that it was raised, and the pace grows from
 -- above the rate of the tasks that run. Otherwise it is cut. A cap that was never confirmed leaves the pace as it was cut.
--- A cap that had held for a cycle may be learned again at once.
+-- A cap that was confirmed may be learned again at once, unless it was raised.
 CREATE OR REPLACE FUNCTION contentq.end_cap(
     gate contentq.gates,
     calls bigint,
@@ -15,7 +15,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF is_raised OR NOT gate.cap_is_known OR now_ < gate.cut_at + make_interval(secs => contentq.gate_cycle(gate.peak)) THEN
+    IF is_raised OR NOT gate.cap_is_known THEN
         gate.cap_tried_at := now_;
     END IF;
     gate.grown := 0;

@@ -37,6 +37,7 @@ DECLARE
     expected float8;
     allowed float8;
     running integer;
+    refused integer;
 BEGIN
     room := 2147483647;
     IF gate.opens_at > now_ THEN
@@ -93,10 +94,24 @@ BEGIN
     IF cap IS NOT NULL THEN
         running := contentq.gate_running(gate.key)
             + coalesce(gate_state.unregistered, contentq.unregistered_running());
-        room := least(room, greatest(0, cap - running));
+        -- A refused call takes its place for a moment more: the next one would be refused as well.
+        refused := CASE WHEN gate.cap IS NULL THEN 0 ELSE (
+            SELECT count(*)
+            FROM (
+                SELECT e.at, e.kind
+                FROM contentq.gate_events AS e
+                WHERE e.key = gate.key
+                ORDER BY e.key DESC, e.id DESC
+                LIMIT cap
+            ) AS e
+            WHERE e.at > now_ - look_again
+              AND e.kind <> 'unanswered'
+        ) END;
+        room := least(room, greatest(0, cap - running - refused));
         IF room < 1 THEN
             next_in := look_again;
             why := format('%s of %s running', running, cap)
+                   || CASE WHEN refused > 0 THEN format(', %s refused a moment ago', refused) ELSE '' END
                    || CASE WHEN gate.max_running <= cap THEN '' ELSE ', a limit learned from refusals' END;
         END IF;
     END IF;

@@ -6,7 +6,7 @@
 --
 -- Refusals right after a cut may be its echo: the provider's window is used up, or its slots are taken, by calls from before
 -- the cut. So attempts that began within a second of it count only if they show a pace that is far too high: more than
--- half of at least 20 were refused.
+-- half of at least 20 were refused. They tell too little for more than half of the pace to be cut.
 --
 -- Some providers refuse a share of all calls at any pace. Only a trial can show that: while cut_share is set, the pace
 -- stays below the value after the cut. If as much is refused as before, the pace is cut again, by a quarter. If that makes
@@ -43,7 +43,9 @@ DECLARE
     rate float8;
     accepted float8;
     deviations float8;
+    is_early boolean;
     is_steep boolean;
+    has_doubled boolean;
     former contentq.gates;
 BEGIN
     used_up := contentq.gate_used_up(gate, judge_refusals.last_answered, now_);
@@ -88,7 +90,7 @@ BEGIN
 
     IF gate.cut_share IS NOT NULL THEN
         claimed := greatest(judge_refusals.calls - gate.cut_calls, seen.refused);
-        CASE contentq.judge_trial(gate, claimed, seen.refused)
+        CASE contentq.judge_trial(gate, judge_refusals.calls, now_)
             WHEN 'goes on' THEN
                 RETURN gate;
             WHEN 'real' THEN
@@ -114,11 +116,12 @@ BEGIN
     END IF;
 
     SELECT r.* INTO settled FROM contentq.gate_refusals(gate, gate.cut_at + interval '1 second', now_) AS r;
-    IF settled.refused > 0 THEN
+    is_early := settled.refused = 0;
+    IF NOT is_early THEN
         seen := settled;
     END IF;
     claimed := greatest(judge_refusals.calls - seen.first_calls, seen.refused_since);
-    IF settled.refused = 0 AND (claimed < 20 OR seen.refused_since <= 0.5 * claimed) THEN
+    IF is_early AND (claimed < 20 OR seen.refused_since <= 0.5 * claimed) THEN
         RETURN gate;
     END IF;
     -- A few calls tell little about the share: it must exceed the expected one by 1.5 standard deviations, or 3 where the
@@ -128,6 +131,7 @@ BEGIN
     -- Many refusals at once, at a pace that has just grown.
     is_steep := is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
                 AND seen.refused_since >= 0.25 * claimed;
+    has_doubled := is_probing AND NOT gate.is_ramping AND pace >= 1.25 * gate.peak;
     deviations := CASE WHEN is_probing OR pace IS NULL THEN 1.5 ELSE 3 END;
     IF seen.refused_since < (CASE WHEN claimed >= 20 THEN 2 WHEN is_steep THEN 3 ELSE 5 END)
         OR seen.refused_since <= expected + deviations * sqrt(expected)
@@ -156,16 +160,15 @@ BEGIN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
                                        / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
     END IF;
-    rate := greatest(rate, least(accepted, pace));
-    IF is_steep THEN
-        -- Every other call is refused as soon as the pace is above the limit of a provider that allows no bursts. The limit is
-        -- about the pace at which that began.
+    rate := greatest(rate, least(accepted, pace), CASE WHEN is_early THEN 0.5 * pace END);
+    IF is_steep OR has_doubled THEN
+        -- The limit is about the pace at which the refusals began. A provider that allows no bursts refuses every other call as
+        -- soon as the pace is above it, and a pace that doubles is far above it when enough calls were refused. A provider that
+        -- counts the calls of a second refuses the last ones.
         former := gate;
-        former.grown := greatest(0, gate.grown - extract(epoch FROM now_ - seen.first_at));
-        rate := 0.96 * contentq.gate_pace(former);
-    ELSIF is_probing AND NOT gate.is_ramping AND pace < 1.25 * gate.peak
-        AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at)
-    THEN
+        former.grown := greatest(0, gate.grown - seconds - 1);
+        rate := CASE WHEN is_steep THEN contentq.gate_pace(former) ELSE least(rate, contentq.gate_pace(former)) END;
+    ELSIF is_probing AND NOT gate.is_ramping AND gate.grown > 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN
         -- Calls accepted over a whole cycle are a better estimate than those of its last moments. It is relative to the
         -- pace, not to the clock: late workers start a little less than the pace allows.
         rate := gate.peak * (0.92 + 0.045 * least(3, gate.grown / contentq.gate_cycle(gate.peak)))
@@ -184,11 +187,12 @@ BEGIN
     gate.grown := 0;
     -- In this case little is known about what the provider would have accepted.
     gate.is_ramping := gate.cut_share IS NULL
-        AND (pace IS NULL AND seconds < 1 OR seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
+        AND (pace IS NULL AND seconds < 1
+             OR NOT is_early AND seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);
     gate.cut_at := now_;
     gate.cut_calls := judge_refusals.calls;
     gate.level := least(gate.level, 0);
-    RETURN contentq.learn_cap(gate, pace IS NOT NULL AND settled.refused > 0, seen.last_began_at, now_);
+    RETURN contentq.learn_cap(gate, pace IS NOT NULL AND NOT is_early, seen.last_began_at, now_);
 END;
 $$;
 

@@ -56,9 +56,7 @@ BEGIN
     END IF;
     IF gate.cut_share IS NOT NULL AND contentq.gate_pace(gate) > gate.peak THEN
         -- A trial also ends when nothing is refused any more and enough is known.
-        IF contentq.judge_trial(
-            gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t) - gate.cut_calls, contentq.gate_refused(gate)
-        ) = 'real' THEN
+        IF contentq.judge_trial(gate, (SELECT t.calls FROM contentq.gate_totals(gate.key) AS t), now_) = 'real' THEN
             gate := contentq.end_trial(gate, now_);
         ELSE
             gate.grown := 0.08 / 0.09 * contentq.gate_cycle(gate.peak);

@@ -365,6 +365,25 @@ def test_windows_whose_last_calls_are_all_refused_are_found_out_at_once(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_are_used_well_although_the_workers_start_unevenly(queue: Queue, seed: int) -> None:
+    """The first calls arrive within half a second, so the first windows tell little about the limit."""
+    provider = Provider(rate=20, window=1, whole=True, chance=Random(seed + 100))
+    fleet = Fleet(queue, provider, chance=Random(seed), late=0.25)
+    fleet.run(0.8)
+    fleet.late = 0.003
+    fleet.run(8)
+
+    fleet.run(20)
+
+    accepted, refused = (
+        between(times, fleet.now - 20, fleet.now) for times in (provider.accepted, provider.refused)
+    )
+    assert accepted >= 0.9 * 20 * 20
+    assert refused <= 0.04 * (accepted + refused)
+
+
+@pytest.mark.slow
 def test_window_of_a_minute_is_used_up_and_waited_for(queue: Queue) -> None:
     fleet = Fleet(queue, Provider(rate=5, window=60, whole=True), workers=2, slots=20)
 

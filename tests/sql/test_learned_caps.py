@@ -85,7 +85,7 @@ def test_waiting_worker_is_told_about_a_learned_cap(queue: Queue) -> None:
 
 @pytest.mark.parametrize(
     ("before", "now", "within", "least_used"),
-    [pytest.param(30, 15, 20, 0.75, id="lower"), pytest.param(15, 30, 40, 0.88, id="higher")],
+    [pytest.param(30, 15, 20, 0.88, id="lower"), pytest.param(15, 30, 40, 0.88, id="higher")],
 )
 def test_limit_of_calls_at_once_that_changes_is_found(
     queue: Queue, before: int, now: int, within: float, least_used: float
@@ -154,6 +154,38 @@ def test_second_refusal_of_the_repeated_step_confirms_a_cap_and_one_refusal_does
         known.append(queue.value("SELECT cap_is_known FROM contentq.gates"))
 
     assert known == [False, True]
+
+
+def test_refusal_after_many_accepted_tasks_of_a_trial_ends_the_cap(queue: Queue) -> None:
+    """A provider that limits the calls at once would have refused the first."""
+    worker = queue.register(gate="api.example")
+    queue.refuse(queue.running(worker), "api.example")
+    queue.claim(worker)
+    queue.run("UPDATE contentq.gates SET cap = 100, peak = 20, grown = 10, cut_calls = cut_calls - 20")
+
+    queue.refuse(queue.running(worker), "api.example")
+    queue.claim(worker)
+
+    assert queue.values("SELECT cap FROM contentq.gates") == [None]
+
+
+def test_refused_call_takes_its_place_at_a_learned_cap_for_a_moment_more(queue: Queue) -> None:
+    worker = queue.register(gate="api.example")
+    queue.refuse(queue.running(worker), "api.example")
+    queue.claim(worker)
+    queue.run("UPDATE contentq.gates SET cap = 10, peak = 20, grown = 0, cut_at = clock_timestamp()")
+    running = queue.value("SELECT contentq.gate_running('api.example')")
+
+    def room(later: float) -> int:
+        found: int = queue.value(
+            "SELECT room FROM contentq.gates AS g, "
+            "contentq.gate_state(g, clock_timestamp() + make_interval(secs => %s)) WHERE g.key = 'api.example'",
+            later,
+        )
+        return found
+
+    assert room(0) == 10 - running - 1
+    assert room(0.5) == 10 - running
 
 
 def slower(chance: Random) -> float:
