@@ -7401,6 +7401,7 @@ DECLARE
     expected float8;
     seconds float8;
     share float8;
+    called float8;
     rate float8;
     accepted float8;
     deviations float8;
@@ -7502,12 +7503,14 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
+    -- Busy workers call less often than a high pace allows. A lower pace changes nothing until it is below that.
+    called := CASE WHEN claimed >= 20 AND claimed < 0.6 * pace * seconds THEN claimed / seconds ELSE pace END;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- The pace has grown since.
-        WHEN gate.is_ramping THEN 0.8 * pace
+        WHEN gate.is_ramping THEN 0.8 * called
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
-        ELSE pace
+        ELSE called
     END * (1 - greatest(0, share - noise));
     -- Tasks that run tell more than claims, which are few while all slots are taken.
     IF pace IS NULL OR share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
@@ -7521,7 +7524,7 @@ BEGIN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
                                        / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
     END IF;
-    rate := greatest(rate, least(accepted, pace), CASE WHEN is_early THEN 0.5 * pace END);
+    rate := greatest(rate, least(accepted, pace), CASE WHEN is_early THEN 0.5 * called END);
     IF is_steep OR has_doubled THEN
         -- The limit is about the pace at which the refusals began. A provider that allows no bursts refuses every other call as
         -- soon as the pace is above it, and a pace that doubles is far above it when enough calls were refused. A provider that
@@ -7546,7 +7549,8 @@ BEGIN
     gate.cut_from := pace;
     gate.peak := greatest(lowest, rate);
     gate.grown := 0;
-    -- In this case little is known about what the provider would have accepted.
+    -- In these cases little is known about what the provider would have accepted. A pace that was only halved is not doubled
+    -- again.
     gate.is_ramping := gate.cut_share IS NULL
         AND (pace IS NULL AND seconds < 1
              OR NOT is_early AND seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);

@@ -6,7 +6,7 @@
 --
 -- Refusals right after a cut may be its echo: the provider's window is used up, or its slots are taken, by calls from before
 -- the cut. So attempts that began within a second of it count only if they show a pace that is far too high: more than
--- half of at least 20 were refused. They tell too little for more than half of the pace to be cut.
+-- half of at least 20 were refused. They tell too little for more than half of what was called to be cut.
 --
 -- Some providers refuse a share of all calls at any pace. Only a trial can show that: while cut_share is set, the pace
 -- stays below the value after the cut. If as much is refused as before, the pace is cut again, by a quarter. If that makes
@@ -40,6 +40,7 @@ DECLARE
     expected float8;
     seconds float8;
     share float8;
+    called float8;
     rate float8;
     accepted float8;
     deviations float8;
@@ -141,12 +142,14 @@ BEGIN
 
     share := seen.refused_since / (claimed + 3);
     seconds := extract(epoch FROM now_ - seen.first_at);
+    -- Busy workers call less often than a high pace allows. A lower pace changes nothing until it is below that.
+    called := CASE WHEN claimed >= 20 AND claimed < 0.6 * pace * seconds THEN claimed / seconds ELSE pace END;
     rate := CASE
         WHEN pace IS NULL THEN claimed / greatest(1, seconds)
         -- The pace has grown since.
-        WHEN gate.is_ramping THEN 0.8 * pace
+        WHEN gate.is_ramping THEN 0.8 * called
         WHEN seconds >= 1 AND gate.grown < 0.8 * extract(epoch FROM now_ - gate.cut_at) THEN least(claimed / seconds, pace)
-        ELSE pace
+        ELSE called
     END * (1 - greatest(0, share - noise));
     -- Tasks that run tell more than claims, which are few while all slots are taken.
     IF pace IS NULL OR share < most_noise AND seconds >= 1 AND claimed / seconds < 0.7 * pace THEN
@@ -160,7 +163,7 @@ BEGIN
         accepted := greatest(accepted, (judge_refusals.calls - gate.cut_calls - contentq.gate_refused(gate))
                                        / greatest(1, extract(epoch FROM now_ - gate.cut_at)));
     END IF;
-    rate := greatest(rate, least(accepted, pace), CASE WHEN is_early THEN 0.5 * pace END);
+    rate := greatest(rate, least(accepted, pace), CASE WHEN is_early THEN 0.5 * called END);
     IF is_steep OR has_doubled THEN
         -- The limit is about the pace at which the refusals began. A provider that allows no bursts refuses every other call as
         -- soon as the pace is above it, and a pace that doubles is far above it when enough calls were refused. A provider that
@@ -185,7 +188,8 @@ BEGIN
     gate.cut_from := pace;
     gate.peak := greatest(lowest, rate);
     gate.grown := 0;
-    -- In this case little is known about what the provider would have accepted.
+    -- In these cases little is known about what the provider would have accepted. A pace that was only halved is not doubled
+    -- again.
     gate.is_ramping := gate.cut_share IS NULL
         AND (pace IS NULL AND seconds < 1
              OR NOT is_early AND seen.refused_since >= 0.8 * claimed AND accepted < 0.2 * pace);

@@ -197,6 +197,24 @@ def test_pace_that_was_cut_by_far_too_little_is_cut_again_at_once(queue: Queue) 
     assert state(queue, "peak") < 500
 
 
+def test_pace_that_busy_workers_do_not_reach_is_cut_to_half_of_their_calls(queue: Queue) -> None:
+    """Half of a pace that is not the limit is not the limit either."""
+    worker = queue.register(gate=GATE)
+    refuse_most(queue, worker)
+    held(queue, worker, 1)
+    queue.run("UPDATE contentq.gates SET is_ramping = false, peak = 1000, cut_at = clock_timestamp()")
+
+    calls = 0
+    while state(queue, "peak") == 1000:
+        queue.let_gate_time_pass(0.02)
+        for task in held(queue, worker, 1):
+            queue.refuse(task, GATE)
+        calls += 1
+        assert calls < 40
+
+    assert state(queue, "peak") <= 0.5 / 0.02
+
+
 @pytest.mark.parametrize(("cut_from", "pace"), [(25, 22.5), (40, 42.2)], ids=["a little", "by half"])
 def test_pace_doubles_sooner_after_a_cut_by_more_than_a_third(queue: Queue, cut_from: float, pace: float) -> None:
     queue.run("SELECT contentq.add_gate(%s)", GATE)
@@ -381,6 +399,20 @@ def test_windows_are_used_well_although_the_workers_start_unevenly(queue: Queue,
     )
     assert accepted >= 0.9 * 20 * 20
     assert refused <= 0.04 * (accepted + refused)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 4])
+def test_low_limit_is_found_although_nearly_all_first_calls_are_refused(queue: Queue, seed: int) -> None:
+    provider = Provider(rate=3, burst=3, chance=Random(seed + 100))
+    calls = Fleet(queue, provider, seconds=lambda chance: chance.uniform(2, 6), chance=Random(seed))
+    calls.run(20)
+
+    calls.run(30)
+
+    accepted, refused = (between(times, 20, 50) for times in (provider.accepted, provider.refused))
+    assert accepted >= 0.9 * 3 * 30
+    assert refused <= 0.1 * (accepted + refused)
 
 
 @pytest.mark.slow

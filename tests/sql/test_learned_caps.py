@@ -169,6 +169,28 @@ def test_refusal_after_many_accepted_tasks_of_a_trial_ends_the_cap(queue: Queue)
     assert queue.values("SELECT cap FROM contentq.gates") == [None]
 
 
+@pytest.mark.parametrize(
+    ("is_known", "may_be_learned"), [pytest.param(True, True, id="known"), pytest.param(False, False, id="tried")]
+)
+def test_cap_that_was_confirmed_may_be_learned_again_at_once(
+    queue: Queue, is_known: bool, may_be_learned: bool
+) -> None:
+    worker = queue.register(gate="api.example")
+    queue.refuse(queue.running(worker), "api.example")
+    queue.claim(worker)
+    queue.run(
+        "UPDATE contentq.gates SET cap = 10, cap_is_known = %s, peak = 20, grown = 0, cut_at = clock_timestamp()",
+        is_known,
+    )
+    for _ in range(5):
+        queue.refuse(queue.running(worker), "api.example")
+
+    queue.claim(worker)
+
+    assert queue.values("SELECT cap FROM contentq.gates") == [None]
+    assert queue.value("SELECT cap_tried_at = '-infinity' FROM contentq.gates") is may_be_learned
+
+
 def test_refused_call_takes_its_place_at_a_learned_cap_for_a_moment_more(queue: Queue) -> None:
     worker = queue.register(gate="api.example")
     queue.refuse(queue.running(worker), "api.example")
@@ -178,13 +200,13 @@ def test_refused_call_takes_its_place_at_a_learned_cap_for_a_moment_more(queue: 
 
     def room(later: float) -> int:
         found: int = queue.value(
-            "SELECT room FROM contentq.gates AS g, "
-            "contentq.gate_state(g, clock_timestamp() + make_interval(secs => %s)) WHERE g.key = 'api.example'",
+            "SELECT s.room FROM contentq.gates AS g, (SELECT max(at) AS at FROM contentq.gate_events) AS e, "
+            "contentq.gate_state(g, e.at + make_interval(secs => %s)) AS s",
             later,
         )
         return found
 
-    assert room(0) == 10 - running - 1
+    assert room(0.4) == 10 - running - 1
     assert room(0.5) == 10 - running
 
 
